@@ -1,0 +1,1 @@
+"""bah-mllm: recognising ambivalence and hesitancy in videos."""
