@@ -35,7 +35,7 @@ def import_optional(package: str, *, extra: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] != package.split(".")[0]:
+        if error.name and error.name.split(".")[0] != package.split(".", maxsplit=1)[0]:
             raise
         raise PrerequisiteError(
             f"The package {package!r} is not installed, but {purpose} needs it.",

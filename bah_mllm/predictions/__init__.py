@@ -1,1 +1,18 @@
-"""TODO"""
+"""Prediction rows on disk: the interface between running a method and judging it."""
+
+from bah_mllm.predictions.manifest import Manifest, read_manifest
+from bah_mllm.predictions.schema import COLUMNS, KEY, PredictionKey, PredictionRow
+from bah_mllm.predictions.store import RunStore, read_journal, read_run, rows_to_frame
+
+__all__ = [
+    "COLUMNS",
+    "KEY",
+    "Manifest",
+    "PredictionKey",
+    "PredictionRow",
+    "RunStore",
+    "read_journal",
+    "read_manifest",
+    "read_run",
+    "rows_to_frame",
+]

@@ -67,7 +67,9 @@ class PredictionRow(BaseModel):
     def _a_result_or_a_reason(self) -> PredictionRow:
         has_result = self.p_positive is not None or self.label is not None
         if has_result != (self.status is Status.OK):
-            raise ValueError(f"status {self.status.value!r} and a {'given' if has_result else 'missing'} score disagree")
+            raise ValueError(
+                f"status {self.status.value!r} and a {'given' if has_result else 'missing'} score disagree"
+            )
         if self.p_positive is not None and math.isnan(self.p_positive):
             raise ValueError("p_positive is not a number")
         if (self.start_frame is None) != (self.stop_frame is None):

@@ -1,0 +1,118 @@
+"""The manifest of a run, ``run.json``: what a stranger needs to run the same again, and what the run did."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bah_mllm.core.errors import RunError
+
+__all__ = ["MANIFEST_NAME", "Manifest", "package_versions", "read_manifest", "write_atomically", "write_manifest"]
+
+MANIFEST_NAME = "run.json"
+
+_PACKAGES = (
+    "bah-mllm",
+    "av",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "torch",
+    "transformers",
+    "bitsandbytes",
+    "jinja2",
+    "pillow",
+)
+
+
+class Manifest(BaseModel):
+    """Everything about a run but its rows.
+
+    Args:
+        schema_version: Of this file.
+        run_id: Name of the run folder.
+        created: Time of the first start, ISO 8601 with offset.
+        updated: Time of the last write of this file.
+        state: ``running`` also after a kill; ``complete`` once every planned row is there.
+        n_starts: How often the run was started, resumptions included.
+        config: The resolved configuration; can be fed back with ``--config run.json``.
+        identity: The part of the set-up that decides about results; must agree for a run to be resumed.
+        engine: What the engine says of itself (checkpoint, revision, dtype, device, wrapper ...).
+        packages: Versions of the packages that can move a number.
+        n_rows: Rows by status, on completion.
+        counters: Frames decoded, vision encodes, tokens fed ...; summed over all starts.
+        seconds: Where the time went, summed over all starts.
+        notes: What the reader should know (synthetic data, stand-in model ...).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: Literal[1] = 1
+    run_id: str
+    created: str
+    updated: str
+    state: Literal["running", "complete"] = "running"
+    n_starts: int = 1
+    config: dict[str, Any]
+    identity: dict[str, Any]
+    engine: dict[str, Any] = Field(default_factory=dict)
+    packages: dict[str, str] = Field(default_factory=dict)
+    n_rows: dict[str, int] = Field(default_factory=dict)
+    counters: dict[str, int] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the installed packages that can move a number."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``run.json`` of a run folder.
+
+    Raises:
+        RunError: The folder holds no manifest, or a damaged one.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(
+            f"{folder} is not a run folder: it holds no {MANIFEST_NAME}.",
+            remedy="Give the folder that `bah-mllm run` wrote (runs/<id>, or what --out named).",
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RunError(
+            f"{path} cannot be read as a manifest: {where}: {first['msg']}.",
+            remedy="Restore the file, or start the run again in a new folder with --out.",
+        ) from None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``run.json`` so that a kill leaves the old or the new one, never a part."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(folder / MANIFEST_NAME, text.encode("utf-8"))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file in one step."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

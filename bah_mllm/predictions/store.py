@@ -1,0 +1,248 @@
+"""The run folder: a journal of rows that survives anything, a manifest, and Parquet on completion.
+
+``predictions.jsonl`` is appended and flushed batch by batch. A kill loses at most the batch in flight: a torn last line
+is cut off when the run is resumed, and a row written again replaces the earlier one when the journal is read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from bah_mllm.core.errors import RunError
+from bah_mllm.core.records import Status
+from bah_mllm.predictions.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    package_versions,
+    read_manifest,
+    write_atomically,
+    write_manifest,
+)
+from bah_mllm.predictions.schema import COLUMNS, PredictionKey, PredictionRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["JOURNAL_NAME", "PARQUET_NAME", "RunStore", "read_journal", "read_run", "rows_to_frame"]
+
+JOURNAL_NAME = "predictions.jsonl"
+PARQUET_NAME = "predictions.parquet"
+_LOCK_NAME = ".lock"
+
+
+class RunStore:
+    """A run folder, open for appending by this process alone.
+
+    Use it as a context manager; leaving it writes the manifest and frees the folder, whatever happened inside.
+
+    Args:
+        folder: Where the run lives; made if it is not there.
+        config: The resolved configuration, for the manifest.
+        identity: What decides about results; a resumed run must have the same.
+        notes: For the manifest.
+
+    Raises:
+        RunError: Another process writes this run, its identity differs, or the folder holds something else.
+    """
+
+    def __init__(
+        self, folder: Path, *, config: dict[str, Any], identity: dict[str, Any], notes: Sequence[str] = ()
+    ) -> None:
+        self.folder = folder
+        self._config = config
+        self._identity = identity
+        self._notes = list(notes)
+        self._journal: BinaryIO | None = None
+        self._lock = FileLock(folder / _LOCK_NAME)
+        self._statuses: dict[PredictionKey, Status] = {}
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(
+                f"Another process is writing the run {self.folder}.",
+                remedy="Wait for it (`bah-mllm status RUN`), or write elsewhere with --out.",
+            ) from None
+        try:
+            self.manifest = self._open_manifest()
+            _mend_tail(self.folder / JOURNAL_NAME)
+            self._statuses = {row.key: row.status for row in read_journal(self.folder / JOURNAL_NAME)}
+            self._journal = (self.folder / JOURNAL_NAME).open("ab")
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self.save_manifest()
+        self._lock.release()
+
+    @property
+    def done(self) -> set[PredictionKey]:
+        """Keys of the rows that need not be made again: every row but those that failed."""
+        return {key for key, status in self._statuses.items() if not status.is_failure}
+
+    def append(self, rows: Iterable[PredictionRow]) -> None:
+        """Write rows to the journal and flush them to the disk."""
+        if self._journal is None:
+            raise RuntimeError("the run is not open")
+        rows = list(rows)
+        self._journal.write(b"".join(row.model_dump_json(exclude_defaults=True).encode() + b"\n" for row in rows))
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+        self._statuses.update((row.key, row.status) for row in rows)
+
+    def complete(self) -> None:
+        """Write ``predictions.parquet`` from the journal and mark the run complete."""
+        rows = read_run(self.folder)
+        write_atomically(self.folder / PARQUET_NAME, rows_to_frame(rows).to_parquet(index=False))
+        self.manifest.state = "complete"
+        self.manifest.n_rows = dict(Counter(row.status.value for row in rows))
+
+    def save_manifest(self) -> None:
+        """Write the manifest as it is now."""
+        self.manifest.updated = _now()
+        write_manifest(self.folder, self.manifest)
+
+    def _open_manifest(self) -> Manifest:
+        if not (self.folder / MANIFEST_NAME).exists():
+            strangers = {path.name for path in self.folder.iterdir()} - {_LOCK_NAME, JOURNAL_NAME}
+            strangers = {name for name in strangers if not name.startswith(f".{MANIFEST_NAME}.")}
+            if strangers or (self.folder / JOURNAL_NAME).exists():
+                found = ", ".join(sorted(strangers or {JOURNAL_NAME})[:3])
+                raise RunError(
+                    f"The folder {self.folder} holds files but no {MANIFEST_NAME} ({found}).",
+                    remedy="Name a new or empty folder with --out.",
+                )
+            now = _now()
+            manifest = Manifest(
+                run_id=self.folder.name,
+                created=now,
+                updated=now,
+                config=self._config,
+                identity=self._identity,
+                packages=package_versions(),
+                notes=self._notes,
+            )
+        else:
+            manifest = read_manifest(self.folder)
+            _check_identity(self.folder, manifest.identity, self._identity)
+            manifest.state = "running"
+            manifest.n_starts += 1
+            manifest.packages = package_versions()
+            manifest.config = self._config
+        write_manifest(self.folder, manifest)
+        return manifest
+
+
+def _check_identity(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    for field in [*old, *(field for field in new if field not in old)]:
+        if old.get(field) != new.get(field):
+            raise RunError(
+                f"The run {folder} was made with {field} = {old.get(field)!r}, but now {field} = {new.get(field)!r}.",
+                remedy="Write this run elsewhere with --out, or give the same settings to resume.",
+            )
+
+
+def _now() -> str:
+    return datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+
+
+def _mend_tail(journal: Path) -> None:
+    """Cut off a last line that a kill left without its end."""
+    if not journal.exists():
+        return
+    with journal.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = size
+        while end > 0:
+            step = min(65536, end)
+            file.seek(end - step)
+            newline = file.read(step).rfind(b"\n")
+            if newline >= 0:
+                end = end - step + newline + 1
+                break
+            end -= step
+        if end != size:
+            file.truncate(end)
+
+
+def read_journal(journal: Path) -> list[PredictionRow]:
+    """Return the rows of a journal, one per key: the one written last, in the order in which keys first appeared.
+
+    A torn last line is left out. A failure row of a video whose span was unknown is dropped once the same system has
+    rows with spans for that video.
+
+    Raises:
+        RunError: A line before the last is damaged; says which.
+    """
+    rows: dict[PredictionKey, PredictionRow] = {}
+    if not journal.exists():
+        return []
+    with journal.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                row = PredictionRow.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part) for part in first["loc"]) or "row"
+                raise RunError(
+                    f"{journal}, line {number} is not a prediction row: {where}: {first['msg']}.",
+                    remedy="Delete that line and run the same command again: the row will be made anew.",
+                ) from None
+            rows[row.key] = row
+    spans_known = {_without_span(row.key) for row in rows.values() if row.start_frame is not None}
+    return [
+        row
+        for row in rows.values()
+        if row.start_frame is not None or not row.status.is_failure or _without_span(row.key) not in spans_known
+    ]
+
+
+def _without_span(key: PredictionKey) -> tuple[object, ...]:
+    return (*key[:4], key[6])
+
+
+def read_run(folder: Path) -> list[PredictionRow]:
+    """Return the rows of a run, sorted by their keys; of a run in progress, those it has so far.
+
+    Raises:
+        RunError: The folder is not a run.
+    """
+    read_manifest(folder)
+    rows = read_journal(folder / JOURNAL_NAME)
+    return sorted(rows, key=lambda row: tuple(-1 if part is None else part for part in row.key))
+
+
+def rows_to_frame(rows: Iterable[PredictionRow]) -> pd.DataFrame:
+    """Return rows as a table with the schema's columns; ``logp`` as JSON text, since its keys are the user's."""
+    import json
+
+    import pandas as pd
+
+    records = [row.model_dump(mode="json") for row in rows]
+    for record in records:
+        record["logp"] = None if record["logp"] is None else json.dumps(record["logp"], ensure_ascii=False)
+    frame = pd.DataFrame.from_records(records, columns=list(COLUMNS))
+    for column in ("start_frame", "stop_frame", "window_frames", "hop_frames", "label"):
+        frame[column] = frame[column].astype("Int64")
+    for column in ("p_positive", "seconds"):
+        frame[column] = frame[column].astype("float64")
+    return frame
