@@ -1,0 +1,137 @@
+"""What is in a media file, from its packets and its first picture rather than from its header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from bah_mllm.core.errors import MediaError
+from bah_mllm.media.containers import audio_stream, decode, open_media, packets, video_stream
+from bah_mllm.media.resizing import clockwise_turns
+
+__all__ = ["MediaInfo", "probe"]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What is in a video file.
+
+    Args:
+        n_frames: Video packets that are to be shown, at least 1. The count of frames that decode, unless the file is
+            damaged or packs its frames unusually; ``read_clips`` finds the true one.
+        fps: Average frames a second, above 0; None where it cannot be known (no times, or a single frame).
+        width_px: Width as shown, after rotation.
+        height_px: Height as shown, after rotation.
+        rotation_deg: Clockwise turn from the stored to the shown picture: 0, 90, 180 or 270.
+        duration_s: From the first frame to the end of the last one; None where the file has no times.
+        has_audio: There is a stream of sound with at least one packet.
+        audio_duration_s: From the first to the end of the last packet of sound; None without sound or times.
+        video_codec: FFmpeg's name of the codec (``h264``).
+        audio_codec: FFmpeg's name of the codec (``aac``), or None.
+    """
+
+    n_frames: int
+    fps: float | None
+    width_px: int
+    height_px: int
+    rotation_deg: int
+    duration_s: float | None
+    has_audio: bool
+    audio_duration_s: float | None
+    video_codec: str
+    audio_codec: str | None
+
+
+@dataclass(slots=True)
+class _Tally:
+    """The packets of one stream that are to be shown, with their times in ticks where they have any."""
+
+    n_packets: int = 0
+    time_base: Fraction = Fraction(0)
+    decode_ticks: list[int] = field(default_factory=list)
+    show_ticks: list[int] = field(default_factory=list)
+    end_ticks: list[int] = field(default_factory=list)
+
+    def add(self, packet: Any) -> None:  # noqa: ANN401
+        self.n_packets += 1
+        self.time_base = packet.time_base or self.time_base
+        if packet.dts is not None:
+            self.decode_ticks.append(packet.dts)
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if ticks is not None:
+            self.show_ticks.append(ticks)
+            self.end_ticks.append(ticks + (packet.duration or 0))
+
+    def fps(self, header_rates: tuple[Fraction | None, ...]) -> float | None:
+        """Return packets a second from their times; a header only sharpens what they say. None without times.
+
+        Matroska rounds times to milliseconds: 24 fps would come out as 24.007 in a second of video. Where the rate in
+        the header agrees with the times to within one tick, it is the exact one. Times of decoding are preferred: in a
+        file that was cut off they have no holes, while times of showing lack the frames stored further on.
+        """
+        ticks = self.decode_ticks if len(self.decode_ticks) == self.n_packets else self.show_ticks
+        n_intervals = len(ticks) - 1
+        if n_intervals < 1 or not self.time_base:
+            return None
+        span_s = (max(ticks) - min(ticks)) * self.time_base
+        for rate in header_rates:
+            if rate is not None and rate > 0 and abs(n_intervals / Fraction(rate) - span_s) <= self.time_base:
+                return float(rate)
+        return float(n_intervals / span_s) if span_s > 0 else None
+
+    def duration_s(self, fps: float | None = None) -> float | None:
+        """Return the time from the first to the end of the last packet; None without times.
+
+        Where the last packet does not say how long it is shown, it counts as one frame at ``fps``.
+        """
+        if not self.show_ticks:
+            return None
+        duration_s = float((max(self.end_ticks) - min(self.show_ticks)) * self.time_base)
+        has_no_end = max(self.end_ticks) == max(self.show_ticks)
+        return duration_s + 1 / fps if has_no_end and fps is not None else duration_s
+
+
+def probe(path: Path) -> MediaInfo:
+    """Return what is in a video file.
+
+    Reads the whole file but decodes only up to the first picture.
+
+    Raises:
+        MediaError: The file is missing, empty or unreadable, has no video, or none of it decodes.
+    """
+    with open_media(path) as container:
+        video, audio = video_stream(container, path), audio_stream(container)
+        tallies = {video.index: _Tally()} | ({audio.index: _Tally()} if audio else {})
+        for packet in packets(container, *filter(None, (video, audio))):
+            if not packet.is_discard:  # packets before the start that an edit list cuts off are decoded, never shown
+                tallies[packet.stream_index].add(packet)
+        shown, heard = tallies[video.index], tallies[audio.index] if audio else _Tally()
+        fps = shown.fps(header_rates=(video.average_rate, video.guessed_rate))
+        video_codec, audio_codec = video.codec_context.name, audio.codec_context.name if audio else None
+    frame = _first_frame(path) if shown.n_packets else None
+    if frame is None:
+        raise MediaError(
+            f"{path} has a video stream, but no frame of it can be decoded.",
+            remedy="Copy the file again, or convert it to H.264.",
+        )
+    turns = clockwise_turns(frame)
+    width_px, height_px = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+    return MediaInfo(
+        n_frames=shown.n_packets,
+        fps=fps,
+        width_px=width_px,
+        height_px=height_px,
+        rotation_deg=90 * turns,
+        duration_s=shown.duration_s(fps),
+        has_audio=heard.n_packets > 0,
+        audio_duration_s=heard.duration_s(),
+        video_codec=video_codec,
+        audio_codec=audio_codec,
+    )
+
+
+def _first_frame(path: Path) -> Any | None:  # noqa: ANN401
+    with open_media(path) as container:
+        return next((frame for frame in decode(container, video_stream(container, path)) if frame is not None), None)
