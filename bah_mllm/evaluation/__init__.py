@@ -1,1 +1,31 @@
-"""TODO"""
+"""The one evaluator: prediction rows and labels in, metrics with anchors and intervals out. See README.md here."""
+
+from bah_mllm.evaluation.align import Aligned, Alignment, Population, RowCounts, align
+from bah_mllm.evaluation.compare import Comparison, Difference, compare_rows
+from bah_mllm.evaluation.evaluate import Evaluation, Result, evaluate_rows
+from bah_mllm.evaluation.foreign import read_foreign
+from bah_mllm.evaluation.labels import UNLABELLED, Labels, Share, TrainPrior, VideoLabels
+from bah_mllm.evaluation.published import PublishedCell, published_cells, published_results
+
+__all__ = [
+    "UNLABELLED",
+    "Aligned",
+    "Alignment",
+    "Comparison",
+    "Difference",
+    "Evaluation",
+    "Labels",
+    "Population",
+    "PublishedCell",
+    "Result",
+    "RowCounts",
+    "Share",
+    "TrainPrior",
+    "VideoLabels",
+    "align",
+    "compare_rows",
+    "evaluate_rows",
+    "published_cells",
+    "published_results",
+    "read_foreign",
+]
