@@ -224,14 +224,12 @@ def new_prompt(path: Path) -> Path:
         PromptError: There is a file already, or it cannot be written.
     """
     path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+    if path.exists():
+        raise PromptError(f"The file {path} exists already.", remedy="Choose another name, or edit that file.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(_STARTER)
-    except FileExistsError:
-        raise PromptError(
-            f"The file {path} exists already.", remedy="Choose another name, or edit that file."
-        ) from None
     except OSError as error:
         raise PromptError(
             f"The file {path} cannot be written: {error.strerror}.", remedy="Choose a folder that you can write to."

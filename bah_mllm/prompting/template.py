@@ -25,6 +25,7 @@ from typing import Annotated, NamedTuple
 import jinja2
 from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
+from jinja2.tests import TESTS
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
 from bah_mllm.core.errors import PromptError
@@ -319,7 +320,7 @@ def _checked_tree(source: _Source) -> nodes.Template:
     try:
         tree = env.parse(source.text)
         _check_nodes(tree, source, in_loop=False)
-        env.compile(tree)  # finds what parsing does not: unknown tests, targets that cannot be assigned to
+        env.compile(tree)  # finds what parsing does not, such as targets that cannot be assigned to
     except jinja2.TemplateSyntaxError as error:
         raise _template_error(source, error.lineno, error.message or "not a template") from None
     except (RecursionError, SyntaxError, MemoryError):
@@ -343,6 +344,8 @@ def _check_nodes(node: nodes.Node, source: _Source, *, in_loop: bool) -> None:
         problem = f"prompts cannot use the attribute {node.attr!r}"
     elif isinstance(node, nodes.Filter) and node.name not in FILTERS:
         problem = f"there is no filter {node.name!r}; there are: {', '.join(FILTERS)}"
+    elif isinstance(node, nodes.Test) and node.name not in TESTS:  # Jinja2 would tell when it comes to it
+        problem = f"there is no test {node.name!r}"
     if problem:
         raise _template_error(source, node.lineno, problem)
     inside = in_loop or isinstance(node, nodes.For)

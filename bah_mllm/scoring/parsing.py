@@ -128,6 +128,7 @@ _DOUBTED = re.compile(
     r"|\b(?:i'm|i am|it's|it is) (?:not (?:sure|certain|clear|possible)|unsure|uncertain|unclear|impossible)\b"
     r"|\bi (?:don't|do not) know\b|\bnot enough\b|\binsufficient\b"
 )
+_OR_NOT = re.compile(r"\s?,?\s?or not\b")
 _SENTENCE_END = re.compile(r"[.!?;\n]")
 _YES_OR_NO = re.compile(r"\s?[:=?]\s?(?P<word>yes|true|oui|no|false|non)\b")
 
@@ -174,7 +175,7 @@ class _Lexicon:
         if answered and self.exactly(answered["word"]) is None:  # "Ambivalent: no"; unless "no" is a label itself
             return value if answered["word"] in ("yes", "true", "oui") else opposite
         before = _SENTENCE_END.split(text[max(0, mention.start() - CONTEXT_CHARS) : mention.start()])[-1]
-        if _DOUBTED.search(before) or re.match(r",? or not\b", text[mention.end() :][:10].lstrip(" ")):
+        if _DOUBTED.search(before) or _OR_NOT.match(text, mention.end()):
             return None
         return opposite if mention["un"] or _NEGATED.search(before) else value
 
