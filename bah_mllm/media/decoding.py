@@ -7,8 +7,9 @@ and only the sampled ones are converted and resized, once each, however many win
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ def read_clips(
     *,
     info: MediaInfo | None = None,
     report: DecodeReport | None = None,
-) -> Iterator[tuple[Window, Clip]]:
+) -> Generator[tuple[Window, Clip]]:
     """Yield the clip of every planned window, each as soon as its last frame is decoded, in order of their stops.
 
     The windows are exactly ``plan(n)`` for the true count of frames n, which is known only at the end: until then
@@ -182,20 +183,21 @@ class _Reader:
         resize, reformatter = RESIZERS[self.spec.resize], av.video.reformatter.VideoReformatter()
         self.report.passes += 1
         self.report.n_corrupt = 0
-        k, start_s = 0, None
-        for frame in decode(container, video_stream(container, self.path)):
+        stream = video_stream(container, self.path)
+        k, start = 0, None
+        for frame in decode(container, stream):
             if frame is None:
                 self.report.n_corrupt += 1
                 continue
             self.report.n_corrupt += bool(frame.is_corrupt)
             self.report.frames_decoded += 1
-            start_s = frame.time if k == 0 else start_s
+            start = frame.pts if k == 0 else start
             picture = None
             if k in self.n_waiting:
                 self._refuse_elongated(frame)
                 picture = resize(frame, self.spec.size_px, reformatter)
                 self.report.frames_converted += 1
-            yield picture, self._time_s(frame, k, start_s)
+            yield picture, self._time_s(frame.pts, k, start, stream.time_base)
             k += 1
 
     def _take(self, sample: SampledIndices) -> Clip:
@@ -212,10 +214,10 @@ class _Reader:
                 del self.kept[index]
         return clip
 
-    def _time_s(self, frame: Any, k: int, start_s: float | None) -> float:  # noqa: ANN401
-        """Return seconds from the first frame: its own time, else from its number; nan where both are unknown."""
-        if frame.time is not None and start_s is not None:
-            return float(frame.time - start_s)
+    def _time_s(self, ticks: int | None, k: int, start: int | None, time_base: Fraction) -> float:
+        """Return seconds from the first frame: by the frame's own time, else by its number; nan where unknowable."""
+        if ticks is not None and start is not None:
+            return float((ticks - start) * time_base)
         return time_of(k, fps=self.fps) if self.fps else float("nan")
 
     def _refuse_elongated(self, frame: Any) -> None:  # noqa: ANN401

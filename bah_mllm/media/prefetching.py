@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ __all__ = ["prefetch"]
 _Item = TypeVar("_Item")
 
 
-def prefetch(items: Iterable[_Item], depth: int) -> Iterator[_Item]:
+def prefetch(items: Iterable[_Item], depth: int) -> Generator[_Item]:
     """Yield the items, produced up to ``depth`` ahead in a thread of its own.
 
     The thread starts with the first item asked for and ends with the items, or when the consumer stops: closing the
@@ -28,13 +28,13 @@ def prefetch(items: Iterable[_Item], depth: int) -> Iterator[_Item]:
     return _prefetched(items, depth)
 
 
-def _prefetched(items: Iterable[_Item], depth: int) -> Iterator[_Item]:
+def _prefetched(items: Iterable[_Item], depth: int) -> Generator[_Item]:
     free_places = threading.Semaphore(depth)
     is_stopped = threading.Event()
     finished: SimpleQueue[tuple[_Item] | BaseException | None] = SimpleQueue()  # None ends it
 
     def produce() -> None:
-        iterator = iter(())  # type: Iterator[_Item]
+        iterator: Iterator[_Item] = iter(())
         try:
             iterator = iter(items)
             while free_places.acquire() and not is_stopped.is_set():

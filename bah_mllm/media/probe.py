@@ -68,18 +68,16 @@ class _Tally:
         """Return packets a second from their times; a header only sharpens what they say. None without times.
 
         Matroska rounds times to milliseconds: 24 fps would come out as 24.007 in a second of video. Where the rate in
-        the header agrees with the times to within one tick, it is the exact one. Times of decoding are preferred: in a
-        file that was cut off they have no holes, while times of showing lack the frames stored further on.
+        the header agrees with the times to within one tick, it is the exact one. Times of decoding count too: in a file
+        that was cut off they have no holes, while the times of showing lack the frames that were stored further on.
         """
-        ticks = self.decode_ticks if len(self.decode_ticks) == self.n_packets else self.show_ticks
-        n_intervals = len(ticks) - 1
-        if n_intervals < 1 or not self.time_base:
-            return None
-        span_s = (max(ticks) - min(ticks)) * self.time_base
-        for rate in header_rates:
-            if rate is not None and rate > 0 and abs(n_intervals / Fraction(rate) - span_s) <= self.time_base:
-                return float(rate)
-        return float(n_intervals / span_s) if span_s > 0 else None
+        for ticks in (self.show_ticks, self.decode_ticks):
+            n_intervals, span_s = len(ticks) - 1, _span(ticks) * self.time_base
+            for rate in header_rates:
+                if rate and n_intervals > 0 and abs(n_intervals / Fraction(rate) - span_s) <= self.time_base:
+                    return float(rate)
+        span_s = _span(self.show_ticks) * self.time_base
+        return float((len(self.show_ticks) - 1) / span_s) if span_s > 0 else None
 
     def duration_s(self, fps: float | None = None) -> float | None:
         """Return the time from the first to the end of the last packet; None without times.
@@ -135,3 +133,7 @@ def probe(path: Path) -> MediaInfo:
 def _first_frame(path: Path) -> Any | None:  # noqa: ANN401
     with open_media(path) as container:
         return next((frame for frame in decode(container, video_stream(container, path)) if frame is not None), None)
+
+
+def _span(ticks: list[int]) -> int:
+    return max(ticks) - min(ticks) if ticks else 0
