@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from bah_mllm.core.records import Answer, Status, WindowJob
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Batches", "describe_failure", "is_out_of_memory", "new_counters"]
+__all__ = ["Batches", "describe_failure", "fill_in", "is_out_of_memory", "new_counters"]
 
 _COUNTERS = (
     "vision_encodes",  # frames that went through the vision tower
@@ -52,11 +52,13 @@ def describe_failure(error: BaseException) -> str:
 
 
 def _place(traceback: TracebackType | None) -> str:
-    if traceback is None:
-        return "an unknown place"
-    while traceback.tb_next is not None:
+    """Where in this package, and where in the library below it."""
+    places = []
+    while traceback is not None:
+        places.append((Path(traceback.tb_frame.f_code.co_filename), traceback.tb_lineno))
         traceback = traceback.tb_next
-    return f"{Path(traceback.tb_frame.f_code.co_filename).name}:{traceback.tb_lineno}"
+    ours = [place for place in places if place[0].parent == Path(__file__).parent]
+    return " in ".join(f"{file.name}:{line}" for file, line in dict.fromkeys([*places[-1:], *ours[-1:]]))
 
 
 class Batches:
@@ -98,6 +100,17 @@ class Batches:
                 for job in batch:
                     answers += self.run([job], answer)
         return answers
+
+
+def fill_in(prepared: Sequence[Sequence[object]], answers: Iterable[Answer]) -> list[list[Answer]]:
+    """Put answers in place of what was asked.
+
+    Args:
+        prepared: For each window and prompt, an answer that is known already (a failure), or what was asked.
+        answers: To all that was asked, in order.
+    """
+    remaining = iter(answers)
+    return [[item if isinstance(item, Answer) else next(remaining) for item in items] for items in prepared]
 
 
 class _Failure:

@@ -69,13 +69,18 @@ class LanguageModel:
             return Answer(failure=(Status.ENGINE_ERROR, describe_failure(error)))
         return self._too_long(n_cached + packed.n_tokens_fed) or packed
 
-    def encode(self, prompt: RenderedPrompt, *, n_cached: int = 0, max_new_tokens: int) -> list[int] | Answer:
-        """Return a prompt in tokens, or why it cannot be asked for a reply of ``max_new_tokens``."""
+    def encode(self, prompt: RenderedPrompt, *, n_reserved: int) -> list[int] | Answer:
+        """Return a prompt in tokens, or why it cannot be asked.
+
+        Args:
+            prompt: Its labels do not matter.
+            n_reserved: Tokens to leave room for: those before the prompt, and the reply.
+        """
         try:
             tokens = self.wording.encode(prompt.text)
         except EngineError as error:
             return Answer(failure=(Status.ENGINE_ERROR, describe_failure(error)))
-        return self._too_long(n_cached + len(tokens) + max_new_tokens) or tokens
+        return self._too_long(n_reserved + len(tokens)) or tokens
 
     def score(
         self, rows: Sequence[Sequence[tuple[RenderedPrompt, PackedPrompt]]], *, cache: Cache | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +17,10 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
 import torch
-from transformers import AutoTokenizer, GenerationConfig
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+from transformers.utils.logging import disable_progress_bar
 
 from bah_mllm.core.errors import BahError, EngineError, OutOfMemoryError, PrerequisiteError
 from bah_mllm.core.loading import import_optional, is_installed
@@ -34,6 +38,8 @@ __all__ = [
     "describe_model",
     "end_tokens",
     "find_checkpoint",
+    "find_file",
+    "load_config",
     "load_model",
     "load_tokenizer",
 ]
@@ -123,6 +129,37 @@ def choose_dtype(dtype: str, device: Any) -> Any:  # noqa: ANN401 - torch.dtype,
     return getattr(torch, dtype)
 
 
+def find_file(checkpoint: Checkpoint, name: str) -> Path | None:
+    """Return a file of a checkpoint, or None where it has none of this name."""
+    if checkpoint.is_local:
+        path = Path(checkpoint.source) / name
+        return path if path.is_file() else None
+    try:
+        return Path(hf_hub_download(checkpoint.source, name, revision=checkpoint.revision))
+    except (EntryNotFoundError, LocalEntryNotFoundError):
+        return None
+
+
+def load_config(checkpoint: Checkpoint, *, model_type: str) -> PreTrainedConfig:
+    """Load the configuration of a checkpoint of one kind.
+
+    Raises:
+        PrerequisiteError: It is not there.
+        EngineError: It cannot be read, or is of another kind: transformers would load what fits and leave the rest
+            random.
+    """
+    try:
+        config = AutoConfig.from_pretrained(**checkpoint.load_arguments)
+    except Exception as error:  # foreign files raise anything
+        raise _explain(error, checkpoint, "configuration") from error
+    if config.model_type != model_type:
+        raise EngineError(
+            f"The checkpoint {checkpoint.source} is of the kind {config.model_type!r}, not {model_type!r}.",
+            remedy=f"Give --model a {model_type} checkpoint, or choose another engine.",
+        )
+    return config
+
+
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a checkpoint.
 
@@ -148,6 +185,8 @@ def load_model(auto_class: Any, checkpoint: Checkpoint, options: EngineOptions) 
         PrerequisiteError: Weights, a package or the device are not there.
         EngineError: The files do not make such a model.
     """
+    if not sys.stderr.isatty():
+        disable_progress_bar()
     device = choose_device(options.device)
     arguments = checkpoint.load_arguments | {
         "dtype": choose_dtype(options.dtype, device),
@@ -162,11 +201,17 @@ def load_model(auto_class: Any, checkpoint: Checkpoint, options: EngineOptions) 
     if options.quantize is not None or (device.type == "cuda" and is_installed("accelerate")):
         arguments["device_map"] = {"": device}  # straight to the device, not through main memory
     try:
-        model = auto_class.from_pretrained(**arguments)
+        model, loaded = auto_class.from_pretrained(**arguments, output_loading_info=True)
         if "device_map" not in arguments:
             model = model.to(device)
     except Exception as error:  # foreign files raise anything
         raise _explain(error, checkpoint, "model") from error
+    if loaded["missing_keys"]:
+        raise EngineError(
+            f"The checkpoint {checkpoint.source} lacks weights of {type(model).__name__}, such as "
+            f"{sorted(loaded['missing_keys'])[0]}; they would be random.",
+            remedy="Give --model a complete checkpoint of the kind that the engine runs.",
+        )
     model.eval()
     # Replies are greedy, so that a run can be repeated: of the checkpoint's own settings only the tokens are kept.
     old = model.generation_config

@@ -214,10 +214,11 @@ def _forward(
     n_read: int,
     cache: Cache | None,
 ) -> Any:  # noqa: ANN401 - a tensor of shape (rows, n_read, vocabulary)
-    device = model.get_input_embeddings().weight.device
+    embedding = model.get_input_embeddings().weight  # of the dtype that runs through the model, also where quantised
+    device, dtype = embedding.device, embedding.dtype
     visible = torch.as_tensor(sees, device=device)
-    mask = torch.zeros(visible.shape, dtype=model.dtype, device=device)
-    mask.masked_fill_(~visible, torch.finfo(model.dtype).min)
+    mask = torch.zeros(visible.shape, dtype=dtype, device=device)
+    mask.masked_fill_(~visible, torch.finfo(dtype).min)
     with torch.inference_mode(), _restored(cache):
         return model(
             input_ids=torch.as_tensor(tokens, device=device),

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from bah_mllm.core.engine import Capabilities
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Answer, RenderedPrompt, WindowJob
-from bah_mllm.engines.batching import Batches, new_counters
+from bah_mllm.engines.batching import Batches, fill_in, new_counters
 from bah_mllm.engines.language_model import LanguageModel
 from bah_mllm.engines.loading import describe_model, find_checkpoint, load_model, load_tokenizer
 from bah_mllm.engines.lru import Lru
@@ -115,13 +115,15 @@ class TextEngine:
         return [[found[key] for key in job_keys] for job_keys in keys]
 
     def _generate_batch(self, jobs: Sequence[WindowJob], max_new_tokens: int) -> list[list[Answer]]:
-        answers = []
-        for job in jobs:
-            encoded = [self._language_model.encode(prompt, max_new_tokens=max_new_tokens) for prompt in job.prompts]
-            rows = [tokens for tokens in encoded if not isinstance(tokens, Answer)]
-            replies = iter(self._language_model.reply(rows, max_new_tokens=max_new_tokens) if rows else [])
-            answers.append([item if isinstance(item, Answer) else next(replies) for item in encoded])
-        return answers
+        prepared = [
+            [self._language_model.encode(prompt, n_reserved=max_new_tokens) for prompt in job.prompts] for job in jobs
+        ]
+        rows = [item for items in prepared for item in items if not isinstance(item, Answer)]
+        replies: list[Answer] = []
+        for start in range(0, len(rows), self._batches.max_windows):
+            part = rows[start : start + self._batches.max_windows]
+            replies += self._language_model.reply(part, max_new_tokens=max_new_tokens)
+        return fill_in(prepared, replies)
 
 
 def _choose_wrapper(tokenizer: PreTrainedTokenizerBase, chat_template: str) -> Wrapper:

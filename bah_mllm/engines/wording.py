@@ -75,9 +75,13 @@ class Wording:
     Args:
         tokenizer: Of the model.
         wrapper: Around each prompt.
+        cached_up_to: A special token in the wrapper, before the prompt: what comes up to it is the same for all
+            prompts, is found in ``cached_prefix``, and is left out of the prompts' tokens.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, wrapper: Wrapper) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, wrapper: Wrapper, *, cached_up_to: int | None = None
+    ) -> None:
         self.wrapper = wrapper
         self._tokenizer = tokenizer
         self._special_ids = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special} | set(
@@ -87,10 +91,13 @@ class Wording:
         self._special_ids.discard(tokenizer.unk_token_id)
         bos = tokenizer.bos_token_id
         self._bos = [bos] if wrapper.adds_bos and bos is not None and bos in tokenizer("").input_ids else []
-        self._n_special = self._count_special(self._tokenise(wrapper.before + wrapper.after))
+        around = self._tokenise(wrapper.before + wrapper.after)
+        self._n_special = self._count_special(self._bos + around)
+        n_cached = around.index(cached_up_to) + 1 if cached_up_to is not None else 0
+        self.cached_prefix = (*self._bos, *around[:n_cached]) if n_cached else ()
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a prompt in its wrapper."""
+        """Return the tokens of a prompt in its wrapper, without ``cached_prefix``."""
         return self._encode(text, self.wrapper.after)
 
     def encode_labels(self, text: str, labels: Sequence[str]) -> PackedPrompt:
@@ -131,9 +138,9 @@ class Wording:
         return tuple(sorted(marker for marker in markers if marker.strip()))
 
     def _encode(self, text: str, after: str) -> list[int]:
-        whole = self._tokenise(self.wrapper.before + text + after)
+        whole = self._bos + self._tokenise(self.wrapper.before + text + after)
         if self._count_special(whole) == self._n_special:
-            return self._bos + whole
+            return self._without_prefix(whole)
         # The text holds a special token. Only then is it tokenised by itself: at its borders the pieces may differ.
         plain = self._tokenise(text, split_special_tokens=True)
         if self._count_special(plain):
@@ -142,7 +149,16 @@ class Wording:
                 remedy="Remove the model's control markers from prompt and transcript.",
             )
         before, ending = self._tokenise(self.wrapper.before), self._tokenise(after)
-        return self._bos + before + plain + ending
+        return self._without_prefix(self._bos + before + plain + ending)
+
+    def _without_prefix(self, tokens: list[int]) -> list[int]:
+        n_cached = len(self.cached_prefix)
+        if tuple(tokens[:n_cached]) != self.cached_prefix:
+            # Cannot happen with tokenizers that split texts at special tokens first, as all of transformers do.
+            raise EngineError(
+                "This model's tokenizer merges the prompt with what comes before it.", remedy="Choose another wrapper."
+            )
+        return tokens[n_cached:]
 
     def _tokenise(self, text: str, *, split_special_tokens: bool = False) -> list[int]:
         if not text:
