@@ -9,7 +9,8 @@ How ``default`` reads, in this order:
     2. The last stated answer counts ("Answer: ...", "final answer is ...", "\boxed{...}"), whatever stands before it.
     3. Else a line or a sentence that is nothing but a label counts; two that disagree are no answer.
     4. Else all mentions together must agree. A negated mention counts as its opposite ("not ambivalent", "isn't
-       ambivalent", "pas ambivalent"); one that is asked or doubted ("whether ...", "I cannot tell ...") as no answer.
+       ambivalent", "pas ambivalent"), a doubted one ("whether ...", "I cannot tell ...") leaves no answer, and a
+       question is passed over.
 """
 
 from __future__ import annotations
@@ -111,16 +112,19 @@ def _stated_answer(text: str) -> str | None:
 
 CONTEXT_CHARS = 300  # how far before a mention a negation or a doubt is looked for, within the sentence
 
-# A negation turns a mention into its opposite when only such words stand between the two.
+# A negation turns a mention into its opposite when only such words stand between the two; with other words between
+# them ("does not smile and is ..."), what is negated is not clear.
 _FILLING = (
-    "an? the any at all really very clearly truly particularly especially necessarily exactly quite so too appears? "
-    "appearing seems? seeming looks? looking sounds? feels? feeling shows? showing be being been considered classified "
-    "described labell?ed displaying as to of in is state signs? person video emotion vraiment du tout très être une?"
+    "an? the any at all really very clearly truly actually particularly especially necessarily exactly quite so too "
+    "appears? appearing seems? seeming looks? looking sounds? feels? feeling shows? showing be being been considered "
+    "classified described labell?ed displaying as to of in is are that this they he she it state signs? evidence "
+    "indications? person video emotion think believe say vraiment du tout très être une? sembler?"
 ).replace(" ", "|")
-_NEGATED = re.compile(
-    r"(?:\b(?:not|isnt|never|no|non|hardly|barely|pas|without|cannot be|rather than|instead of|opposite of)|n't)"
-    rf"(?:\s(?:{_FILLING}))*\s$"
+_NEGATION = (
+    r"(?:\b(?:not|isnt|never|no|non|hardly|barely|pas|without|cannot be|rather than|instead of|opposite of)|n't)\b"
 )
+_NEGATED = re.compile(rf"{_NEGATION}(?:\s(?:{_FILLING}))*\s$")
+_MAYBE_NEGATED = re.compile(rf"{_NEGATION}(?!\s(?:only|just|merely)\b)[^,:]*$")
 _DOUBTED = re.compile(
     r"\b(?:whether|if|si|neither|nor|ni)\s(?:[\w']+\s){0,6}$"
     r"|\b(?:cannot|can't|can not|could not|couldn't|unable to|impossible to|not possible to|difficult to|hard to)"
@@ -130,6 +134,7 @@ _DOUBTED = re.compile(
 )
 _OR_NOT = re.compile(r"\s?,?\s?or not\b")
 _SENTENCE_END = re.compile(r"[.!?;\n]")
+_CLAUSE_END = re.compile(r"[.!?;\n]|\b(?:but|however|mais)\b")
 _YES_OR_NO = re.compile(r"\s?[:=?]\s?(?P<word>yes|true|oui|no|false|non)\b")
 
 
@@ -155,11 +160,12 @@ class _Lexicon:
         alone = self.exactly(text)
         if alone is not None and "?" not in text:
             return alone
-        values = {
-            self._value_of(mention, text)
-            for mention in self._mention.finditer(text)
-            if not self._is_asked(mention, text)
-        }
+        values: set[int | None] = set()
+        start = 0
+        for mention in self._mention.finditer(text):
+            if not self._is_asked(mention, text):
+                values.add(self._value_of(mention, text, start=start))
+            start = mention.end()
         return values.pop() if len(values) == 1 else None
 
     def _is_asked(self, mention: re.Match[str], text: str) -> bool:
@@ -167,17 +173,22 @@ class _Lexicon:
         end = _SENTENCE_END.search(text, mention.end())
         return end is not None and end[0] == "?" and _YES_OR_NO.match(text, mention.end()) is None
 
-    def _value_of(self, mention: re.Match[str], text: str) -> int | None:
-        """Return what one mention says in its sentence: its label's value, the opposite, or None for doubt."""
+    def _value_of(self, mention: re.Match[str], text: str, *, start: int) -> int | None:
+        """Return what a mention says in its clause, where words before ``start`` belong to the mention before it.
+
+        Returns:
+            Its label's value, the opposite, or None for doubt.
+        """
         value = self._values[_compact(mention["label"])]
-        opposite = 1 - value
         answered = _YES_OR_NO.match(text, mention.end())
         if answered and self.exactly(answered["word"]) is None:  # "Ambivalent: no"; unless "no" is a label itself
-            return value if answered["word"] in ("yes", "true", "oui") else opposite
-        before = _SENTENCE_END.split(text[max(0, mention.start() - CONTEXT_CHARS) : mention.start()])[-1]
+            return value if answered["word"] in ("yes", "true", "oui") else 1 - value
+        before = _CLAUSE_END.split(text[max(start, mention.start() - CONTEXT_CHARS) : mention.start()])[-1]
         if _DOUBTED.search(before) or _OR_NOT.match(text, mention.end()):
             return None
-        return opposite if mention["un"] or _NEGATED.search(before) else value
+        if mention["un"] or _NEGATED.search(before):
+            return 1 - value
+        return None if _MAYBE_NEGATED.search(before) else value
 
 
 def _compact(text: str) -> str:

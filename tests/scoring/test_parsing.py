@@ -89,7 +89,25 @@ NEGATED = [
     ("The person in the video is ambivalent about whether to stop.", 1),
     ("The emotion in the video is Non-Ambivalent because she smiles throughout.", 0),
 ]
+VERBOSE = [
+    ("Based on the video, the emotion can be classified as 'Ambivalent'.", 1),
+    ("The person appears to be non-ambivalent, as they speak with confidence.", 0),
+    ("The emotion is neither clearly positive nor negative, so it is Ambivalent.", 1),
+    ("Ambivalent (the person does not seem sure)", 1),
+    ("It does not seem that the person is ambivalent.", 0),
+    ("I don't think the person is ambivalent.", 0),
+    ("I do not believe this is ambivalent", 0),
+    ("There is no evidence that the person is ambivalent.", 0),
+    ("It's hard to say, but I would go with Ambivalent.", 1),
+    ("<think>ambivalent or non-ambivalent</think>\nAmbivalent", 1),
+    ("Non-Ambivalent Non-Ambivalent", 0),
+    ("Not Ambivalent (Non-Ambivalent)", 0),
+    ("A) Ambivalent", 1),
+]
 UNPARSED = [
+    "She does not smile while being ambivalent",
+    "They are both ambivalent and not ambivalent",
+    "Ambivalent: 0.8\nNon-Ambivalent: 0.2",
     "",
     "   \n",
     ".",
@@ -127,7 +145,7 @@ UNPARSED = [
 ]
 
 
-@pytest.mark.parametrize(("reply", "expected"), PLAIN + STATED + NEGATED)
+@pytest.mark.parametrize(("reply", "expected"), PLAIN + STATED + NEGATED + VERBOSE)
 def test_a_reply_with_an_answer_is_read(reply, expected):
     assert PARSERS["default"](reply, LABELS) == expected
 
