@@ -106,7 +106,7 @@ def parse_clock(value: object, *, where: str) -> float:
         return float(value)  # YAML reads a clock without quotes as a number of base 60, which is its seconds
     match = _CLOCK.match(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise DataError(f"{where}: {value!r} is no time HH:MM:SS.mmm.", remedy="Write times as 00:00:02.250.")
+        raise DataError(f"{where}: {str(value)[:16]!r} is no time HH:MM:SS.mmm.", remedy="Write times as 00:00:02.250.")
     hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
 
@@ -151,7 +151,7 @@ def _annotation(entry: object, *, where: str) -> Annotation:
         raise DataError(f"{where}: the entry is no mapping.", remedy="Get the annotations again from their source.")
     label = entry.get("global_ah")
     if label is not None and (label not in (0, 1) or isinstance(label, float)):
-        raise DataError(f"{where}: global_ah is {label!r}, not 0 or 1.", remedy="Correct the entry.")
+        raise DataError(f"{where}: global_ah is neither 0 nor 1.", remedy="Correct the entry.")
     frames = entry.get("frame_annotation")
     transcript = entry.get("transcript")
     return Annotation(
@@ -178,7 +178,7 @@ def _segments(entry: dict[object, object], *, where: str) -> tuple[Segment, ...]
     frames = _spans(entry.get("fr_detailed_ah"), where=f"{where}, fr_detailed_ah")
     times = _spans(entry.get("time_detailed_ah"), where=f"{where}, time_detailed_ah")
     if frames is None and times is None:
-        return None
+        return () if entry.get("global_ah") == 0 else None
     # Frames win where the two lists disagree: they are what was annotated.
     n_segments = len(frames) if frames else len(times or ())
     in_frames = [_frame_span(span, where=where) for span in frames] if frames else [(None, None)] * n_segments
@@ -220,7 +220,7 @@ def _frame_span(span: tuple[object, object], *, where: str) -> tuple[int, int]:
         or not 0 <= first <= last
     ):
         raise DataError(
-            f"{where}: the segment {span!r} is no pair of frames, first and last.",
+            f"{where}: a segment is no pair of frames, first and last, with 0 <= first <= last.",
             remedy="Write the first and the last frame, counted from 0.",
         )
     return first, last + 1  # BAH counts the last frame in; spans here are half open
@@ -229,7 +229,10 @@ def _frame_span(span: tuple[object, object], *, where: str) -> tuple[int, int]:
 def _time_span(span: tuple[object, object], *, where: str) -> tuple[float, float]:
     start_s, stop_s = (parse_clock(value, where=where) for value in span)
     if stop_s < start_s:
-        raise DataError(f"{where}: the segment {span!r} ends before it starts.", remedy="Correct the segment's times.")
+        raise DataError(
+            f"{where}: a segment from {start_s:g} s to {stop_s:g} s ends before it starts.",
+            remedy="Correct the segment's times.",
+        )
     return start_s, stop_s
 
 

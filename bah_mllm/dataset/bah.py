@@ -19,15 +19,14 @@ Any part may be missing.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Participant, Transcript, Video
 from bah_mllm.dataset.annotations import Annotation, Annotations, open_annotations
-from bah_mllm.dataset.dataset import Dataset, Problem, split_order, without_duplicates
+from bah_mllm.dataset.dataset import Dataset, Problem, split_order, split_sizes, without_duplicates
 from bah_mllm.dataset.editions import recognise_edition
 from bah_mllm.dataset.participants import read_participants
 from bah_mllm.dataset.paths import (
@@ -47,6 +46,8 @@ if TYPE_CHECKING:
     from jaxtyping import Int8
 
 __all__ = ["DEMO_MARKER", "has_bah_parts", "has_split_files", "open_bah"]
+
+_T = TypeVar("_T")
 
 DEMO_MARKER = "bah-demo.toml"
 
@@ -94,18 +95,17 @@ def open_bah(root: Path) -> Dataset:
     if not listed:
         raise DataError(f"There is no video in {root.name!r}.", remedy="Put the split files or the videos there.")
     videos, problems = without_duplicates(listed)
-    dataset = Dataset(
+    edition = marker.edition if marker else recognise_edition(split_sizes(videos), folder=root.name)
+    return Dataset(
         name=marker.name if marker else root.name,
         kind="bah" if has_bah_parts(root) else "split-files",
-        edition=None,
+        edition=edition,
         root=root,
         is_synthetic=marker.is_synthetic if marker else False,
         videos=videos,
         source=source,
         problems=[*problems, *_shared_participants(videos)],
     )
-    dataset.edition = marker.edition if marker else recognise_edition(dataset.split_sizes(), folder=root.name)
-    return dataset
 
 
 class _Marker(NamedTuple):
@@ -215,16 +215,28 @@ class _BahFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._bases = [base for base in (root, root / _UNLABELLED) if base.is_dir()]
-        self._frames: dict[Path, dict[str, Int8[np.ndarray, " frames"]]] = {}
+        self._read: dict[Path, object] = {}
 
     def _first(self, names: tuple[str, ...]) -> Path | None:
         path = next((self._root / name for name in names if (self._root / name).is_file()), None)
         return contained(path, root=self._root) if path is not None else None
 
-    @cached_property
+    def _once(self, path: Path, read: Callable[[Path], _T]) -> _T:
+        """Return what a file holds, or raise what is wrong with it; either is found out only once."""
+        if path not in self._read:
+            try:
+                self._read[path] = read(path)
+            except DataError as error:
+                self._read[path] = error
+        value = self._read[path]
+        if isinstance(value, DataError):
+            raise DataError(value.problem, remedy=value.remedy)
+        return cast("_T", value)
+
+    @property
     def annotations(self) -> Annotations | None:
         path = self._first(_ANNOTATIONS)
-        return open_annotations(path) if path is not None else None
+        return self._once(path, open_annotations) if path is not None else None
 
     def _frame_files(self) -> list[Path]:
         return [contained(path, root=self._root) for path in sorted(self._root.glob("split-frames/*.txt"))]
@@ -239,7 +251,13 @@ class _BahFiles:
         }
 
     def file_sizes(self) -> Mapping[str, int]:
-        paths = [self._first(_ANNOTATIONS), self._first(_METADATA), *self._frame_files()]
+        timed = [
+            path
+            for base in self._bases
+            for pattern in ("*.yml", "*.words.json")
+            for path in (base / "transcription").rglob(pattern)
+        ]
+        paths = [self._first(_ANNOTATIONS), self._first(_METADATA), *self._frame_files(), *timed]
         return {path.relative_to(self._root).as_posix(): path.stat().st_size for path in paths if path is not None}
 
     def annotation(self, video: Video) -> Annotation | None:
@@ -250,10 +268,8 @@ class _BahFiles:
         paths = self._frame_files()
         paths.sort(key=lambda path: path.stem != video.split)  # the video's own split first: the others may be unread
         for path in paths:
-            if path not in self._frames:
-                self._frames[path] = read_split_frames(path)
-            if key in self._frames[path]:
-                return self._frames[path][key]
+            if (labels := self._once(path, read_split_frames).get(key)) is not None:
+                return labels
         return None
 
     def spoken(self, video: Video) -> Transcript | None:
@@ -269,10 +285,6 @@ class _BahFiles:
             return annotation.transcript
         return None
 
-    @cached_property
-    def _people(self) -> Mapping[str, Participant]:
-        path = self._first(_METADATA)
-        return read_participants(path) if path is not None else {}
-
     def participants(self) -> Mapping[str, Participant]:
-        return self._people
+        path = self._first(_METADATA)
+        return self._once(path, read_participants) if path is not None else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -124,9 +124,15 @@ class _Findings:
     n_frames: dict[str, tuple[int, int]] = field(default_factory=dict)  # video id -> frames, positive frames
     duration_s: dict[str, float] = field(default_factory=dict)
     n_probed: int = 0
+    n_without_transcript: int = 0
 
     def add(self, video: Video, what: str) -> None:
         self.problems.append(Problem(video.video_id, what))
+
+    def add_error(self, video: Video, error: BahError) -> None:
+        """Add what an error says, once: a file that serves many videos fails for each of them."""
+        if all(problem.what != error.problem for problem in self.problems):
+            self.add(video, error.problem)
 
 
 def check_dataset(dataset: Dataset, *, probe_video: ProbeVideo | None = None) -> DataReport:
@@ -137,8 +143,9 @@ def check_dataset(dataset: Dataset, *, probe_video: ProbeVideo | None = None) ->
         probe_video: Decodes a video file, raising MediaError where it cannot; None leaves the files unread.
     """
     findings = _Findings(problems=list(dataset.problems))
+    parts = dict(dataset.parts)
     for video in dataset.videos():
-        _check_video(dataset, video, findings, probe_video=probe_video)
+        _check_video(dataset, video, findings, parts=parts, probe_video=probe_video)
     try:
         people = dataset.participants()
     except BahError as error:
@@ -159,11 +166,11 @@ def check_dataset(dataset: Dataset, *, probe_video: ProbeVideo | None = None) ->
         compared_with=compared_with,
         is_synthetic=dataset.is_synthetic,
         fingerprint=dataset.fingerprint(),
-        parts=dict(dataset.parts),
+        parts=parts,
         splits=tuple(_beside(split, size, published.get(split)) for split, size in sizes.items()),
         n_videos=len(videos),
         n_without_file=sum(video.path is None for video in videos),
-        n_without_transcript=sum(video.transcript is None for video in videos),
+        n_without_transcript=findings.n_without_transcript,
         n_without_label=sum(video.label is None for video in videos),
         n_participants=len({video.participant_id for video in videos}),
         n_may_publish=sum(person.may_publish for person in people),
@@ -174,9 +181,16 @@ def check_dataset(dataset: Dataset, *, probe_video: ProbeVideo | None = None) ->
     )
 
 
-def _check_video(dataset: Dataset, video: Video, findings: _Findings, *, probe_video: ProbeVideo | None) -> None:
+def _check_video(
+    dataset: Dataset,
+    video: Video,
+    findings: _Findings,
+    *,
+    parts: Mapping[str, bool],
+    probe_video: ProbeVideo | None,
+) -> None:
     # Where the whole part is missing, one line says so (the report's parts); a gap in it is a problem of the video.
-    if video.path is None and dataset.parts["videos"]:
+    if video.path is None and parts["videos"]:
         findings.add(video, "its video file is missing")
     probed = None
     if video.path is not None and probe_video is not None:
@@ -184,22 +198,24 @@ def _check_video(dataset: Dataset, video: Video, findings: _Findings, *, probe_v
         try:
             probed = probe_video(video.path)
         except MediaError as error:
-            findings.add(video, error.problem)
+            findings.add_error(video, error)
     if probed is not None and probed.duration_s is not None:
         findings.duration_s[video.video_id] = probed.duration_s
     try:
-        dataset.transcript(video)
+        findings.n_without_transcript += dataset.transcript(video) is None
     except BahError as error:
-        findings.add(video, error.problem)
+        findings.add_error(video, error)
     try:
-        _check_labels(dataset, video, findings, probed=probed)
+        _check_labels(dataset, video, findings, is_annotated=parts.get("annotations", False), probed=probed)
     except BahError as error:
-        findings.add(video, error.problem)
+        findings.add_error(video, error)
 
 
-def _check_labels(dataset: Dataset, video: Video, findings: _Findings, *, probed: Probed | None) -> None:
+def _check_labels(
+    dataset: Dataset, video: Video, findings: _Findings, *, is_annotated: bool, probed: Probed | None
+) -> None:
     annotation = dataset.source.annotation(video)
-    if dataset.source.parts().get("annotations") and annotation is None and video.label is not None:
+    if is_annotated and annotation is None and video.label is not None:
         findings.add(video, "has no entry in the annotations")
     if annotation is not None and None not in (annotation.label, video.label) and annotation.label != video.label:
         findings.add(video, f"label {video.label} in the split file, {annotation.label} in the annotations")
@@ -222,7 +238,7 @@ def _check_labels(dataset: Dataset, video: Video, findings: _Findings, *, probed
         findings.add(video, f"label {video.label}, but {int(labels.sum())} positive frames")
     if probed is not None and len(labels) != probed.n_frames:
         findings.add(video, f"{len(labels)} frames are annotated, {probed.n_frames} can be decoded")
-    if listed is not None and listed is not labels and (len(listed) != len(labels) or bool((listed != labels).any())):
+    if listed is not None and listed.tobytes() != labels.tobytes():
         findings.add(video, "annotations and frame-level split file disagree on frame labels")
     last = max((segment.stop_frame or 0 for segment in segments or ()), default=0)
     if last > len(labels):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Int8
 
-__all__ = ["Dataset", "Problem", "Source", "Task", "split_order", "without_duplicates"]
+__all__ = ["Dataset", "Problem", "Source", "Task", "split_order", "split_sizes", "without_duplicates"]
 
 _SPLIT_ORDER = ("train", "val", "test", "test_unlabeled")
 
@@ -63,7 +63,7 @@ class Source(Protocol):
         ...
 
     def file_sizes(self) -> Mapping[str, int]:
-        """Return the sizes in bytes of annotation files, by name, for the fingerprint."""
+        """Return the sizes in bytes of the files besides videos and splits, by name, for the fingerprint."""
         ...
 
     def annotation(self, video: Video) -> Annotation | None:
@@ -110,6 +110,24 @@ def without_duplicates(videos: Iterable[Video]) -> tuple[list[Video], list[Probl
             Problem(video.video_id, f"listed twice (splits {first.split} and {video.split}); the first one counts")
         )
     return list(kept.values()), problems
+
+
+def split_sizes(videos: Iterable[Video]) -> dict[str, SplitSize]:
+    """Return the size of each split, in reading order; videos outside splits are left out."""
+    members: dict[str, list[Video]] = {}
+    for video in videos:
+        if video.split is not None:
+            members.setdefault(video.split, []).append(video)
+    sizes = {}
+    for split in split_order(members):
+        positive = [video for video in members[split] if video.label == 1]
+        sizes[split] = SplitSize(
+            participants=len({video.participant_id for video in members[split]}),
+            participants_ah=len({video.participant_id for video in positive}),
+            videos=len(members[split]),
+            videos_ah=len(positive),
+        )
+    return sizes
 
 
 class Dataset:
@@ -179,7 +197,7 @@ class Dataset:
         Raises:
             DataError: No video, or more than one, has that name; says which come near.
         """
-        found = self._by_name.get(lookup_key(name)) or self._by_name.get(name, ())
+        found = self._by_name.get(lookup_key(name), ())
         if len(found) == 1:
             return found[0]
         if found:
@@ -187,7 +205,8 @@ class Dataset:
             raise DataError(
                 f"{name!r} may be any of {len(found)} videos of {self.name!r}.", remedy=f"Write one of: {candidates}."
             )
-        near = get_close_matches(name, self._by_name, n=3, cutoff=0.75)
+        stems = [key for key in self._by_name if "/" not in key]
+        near = get_close_matches(PurePosixPath(lookup_key(name)).name, stems, n=3, cutoff=0.75)
         ids = dict.fromkeys(video.video_id for key in near for video in self._by_name[key])
         raise DataError(
             f"There is no video {name!r} in {self.name!r}.",
@@ -260,12 +279,14 @@ class Dataset:
         """
         annotation = self.source.annotation(video)
         if annotation is not None and annotation.frame_labels is not None:
-            return annotation.frame_labels
+            return annotation.frame_labels.copy()
         segments = self.segments(video)
         if segments is None or n_frames is None:
             listed = self.source.listed_frames(video)
-            if listed is not None or segments is None:
-                return listed
+            if listed is not None:
+                return listed.copy()
+            if segments is None:
+                return None
             raise DataError(
                 f"{video.video_id} has annotated segments but no labels of frames, and its length is unknown.",
                 remedy="Keep the video file with the data set: its frames are counted there.",
@@ -331,24 +352,14 @@ class Dataset:
 
     def split_sizes(self) -> dict[str, SplitSize]:
         """Return how many participants and videos each split has; videos outside splits are left out."""
-        sizes = {}
-        for split in self.splits:
-            videos = self.videos(split)
-            positive = [video for video in videos if video.label == 1]
-            sizes[split] = SplitSize(
-                participants=len({video.participant_id for video in videos}),
-                participants_ah=len({video.participant_id for video in positive}),
-                videos=len(videos),
-                videos_ah=len(positive),
-            )
-        return sizes
+        return split_sizes(self._videos)
 
     def fingerprint(self) -> str:
         """Return a digest of what the data set holds: SHA-256, 64 hexadecimal digits.
 
         Made from the videos' ids, splits, questions, labels, transcripts, segments and file sizes, and from the sizes
-        of the annotation files. Independent of where the folder lies, of its name, of file times and of the order of
-        lines; a changed label or word changes it.
+        of the files of annotations, metadata and timed words. Independent of where the folder lies, of its name, of
+        file times and of the order of lines; a changed label or word changes it.
         """
         rows = sorted(_digest_row(video) for video in self._videos)
         rows += [f"{name}={size}" for name, size in sorted(self.source.file_sizes().items())]

@@ -121,13 +121,13 @@ class _BesideVideos:
 
     def __init__(self, videos: list[Video]) -> None:
         self._has_segments = any(video.segments is not None for video in videos)
-        self._has_words = any(_words_file(video) is not None for video in videos)
+        self._words = {video.video_id: path for video in videos if (path := _words_file(video)) is not None}
 
     def parts(self) -> Mapping[str, bool]:
-        return {"transcription": self._has_words, "segments": self._has_segments}
+        return {"transcription": bool(self._words), "segments": self._has_segments}
 
     def file_sizes(self) -> Mapping[str, int]:
-        return {}
+        return {f"words of {video_id}": path.stat().st_size for video_id, path in self._words.items()}
 
     def annotation(self, video: Video) -> Annotation | None:  # noqa: ARG002 - segments are in the record
         return None
@@ -136,7 +136,7 @@ class _BesideVideos:
         return None
 
     def spoken(self, video: Video) -> Transcript | None:
-        path = _words_file(video)
+        path = self._words.get(video.video_id)
         return read_words(path) if path is not None else None
 
     def participants(self) -> Mapping[str, Participant]:
@@ -156,7 +156,8 @@ def _check_columns(columns: list[str], *, name: str) -> None:
     if "path" not in columns or len(set(columns)) < len(columns):
         problem = "two columns of one name" if "path" in columns else "no column 'path'"
         raise DataError(
-            f"{name}: {problem} (columns: {', '.join(columns)}).", remedy=f"Name the columns {', '.join(COLUMNS)}."
+            f"{name}: {problem} among the {len(columns)} of the header.",
+            remedy=f"Start with a line that names the columns: {', '.join(COLUMNS)}.",
         )
 
 
@@ -218,21 +219,30 @@ def _text(row: Mapping[str, object], column: str) -> str:
     value = row.get(column)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    # Numbers with gaps come out of data frames as 3.0.
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    # Data frames write numbers with gaps as 3.0, and labels perhaps as True.
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    return str(value).strip()
+
+
+def _shown(text: str) -> str:
+    """Return a value for a message; a long one may be somebody's words in the wrong column."""
+    return repr(text) if len(text) <= 8 else f"a text of {len(text)} characters"
 
 
 def _question(text: str, *, video_id: str, where: str) -> int | None:
     if not text:
         return question_of(video_id)
     if not text.isascii() or not text.isdigit() or not 1 <= len(text) <= 4 or int(text) < 1:
-        raise DataError(f"{where}: the question is {text!r}.", remedy="Write its number, from 1.")
+        raise DataError(f"{where}: the question is {_shown(text)}.", remedy="Write its number, from 1.")
     return int(text)
 
 
 def _label(text: str, *, segments: tuple[Segment, ...] | None, where: str) -> int | None:
     if text not in ("0", "1", ""):
-        raise DataError(f"{where}: the label is {text!r}.", remedy="Write 1 (present) or 0, or nothing where unknown.")
+        raise DataError(
+            f"{where}: the label is {_shown(text)}.", remedy="Write 1 (present) or 0, or nothing where unknown."
+        )
     if segments is None:
         return int(text) if text else None
     if text and int(text) != bool(segments):

@@ -47,9 +47,11 @@ def open_dataset(root: Path | str, *, kind: str | None = None) -> Dataset:
 def _kind_of(path: Path) -> str:
     if path.is_file():
         return "manifest" if path.suffix.lower() in MANIFEST_SUFFIXES else "file"
-    if has_split_files(path) or has_bah_parts(path):
+    if has_split_files(path):
         return "bah"
-    return "manifest" if _manifests_in(path) else "folder"
+    if _manifests_in(path):
+        return "manifest"
+    return "bah" if has_bah_parts(path) else "folder"
 
 
 def _manifests_in(folder: Path) -> list[Path]:

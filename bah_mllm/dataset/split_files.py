@@ -51,6 +51,8 @@ def parse_split_line(line: str, *, where: str) -> SplitLine:
     >>> parse_split_line("Videos/1/Visite_1/1_Question_2_Video.mp4,1,Well, yes", where="train.txt, line 1")
     SplitLine(video_id='Videos/1/Visite_1/1_Question_2_Video.mp4', label=1, transcript='Well, yes')
     """
+    if "\x00" in line:
+        raise DataError(f"{where}: a NUL byte.", remedy="Get the file again from its source: it is damaged.")
     path, _, rest = line.partition(",")
     label, _, transcript = rest.partition(",")
     if label.strip() not in _LABELS:
@@ -59,8 +61,6 @@ def parse_split_line(line: str, *, where: str) -> SplitLine:
             f"{where}: the second field ({len(label)} characters) is no label.",
             remedy="Write path,label,transcript with the label 0 or 1 (nothing or -1 where it is unknown).",
         )
-    if "\x00" in line:
-        raise DataError(f"{where}: a NUL byte.", remedy="Get the file again from its source: it is damaged.")
     return SplitLine(clean_id(path, where=where), _LABELS[label.strip()], clean_transcript(transcript))
 
 

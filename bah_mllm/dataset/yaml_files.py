@@ -234,14 +234,22 @@ class YamlEntries:
         with self._path.open("rb") as file:
             file.seek(block.start)
             data = file.read(block.stop - block.start)
+        problem: DataError | None = None
         try:
             entry = parse_yaml(data, where=self._path.name, first_line=block.first_line)
-        except DataError:
-            entry = None  # perhaps an alias to another entry: only the whole file can tell
+        except DataError as error:
+            entry, problem = None, error
         if isinstance(entry, dict) and [str(name) for name in entry] == [key]:
             (value,) = entry.values()
             return value
-        return self._parse_whole()[key]
+        # Perhaps an alias to another entry, or quoted text that looks like a key: the whole file can tell.
+        try:
+            return self._parse_whole()[key]
+        except (DataError, KeyError):
+            raise problem or DataError(
+                f"{self._path.name}, line {block.first_line}: the entry cannot be read.",
+                remedy="Get the file again from its source, or start every entry on a line of its own.",
+            ) from None
 
     def _index(self, data: bytes) -> dict[str, _Block] | None:
         starts: list[tuple[str, int]] = []
@@ -250,6 +258,8 @@ class YamlEntries:
             if key is None:
                 return None
             starts.append((self._key(key[1]), match.start()))
+        if not starts and data.strip():
+            return None
         offset = 3 if data.startswith(b"\xef\xbb\xbf") else 0
         bounds = [start + offset for _, start in starts] + [len(data)]
         blocks: dict[str, _Block] = {}
