@@ -60,7 +60,7 @@ class Segment:
     cues: dict[str, Any] = field(default_factory=dict)
 
 
-_LENGTH = re.compile(r"^\s*(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>s|frames?|f)?\s*$")
+_LENGTH = re.compile(r"^\s*(?P<value>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>s|frames?|f)?\s*$")
 
 
 @dataclass(frozen=True, slots=True)

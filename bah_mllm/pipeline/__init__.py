@@ -1,1 +1,1 @@
-"""TODO"""
+"""The main flows, each one readable file."""

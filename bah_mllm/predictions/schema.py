@@ -5,7 +5,6 @@ Columns, in order: see ``PredictionRow``. ``KEY`` is unique in a run; a later ro
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -70,8 +69,6 @@ class PredictionRow(BaseModel):
             raise ValueError(
                 f"status {self.status.value!r} and a {'given' if has_result else 'missing'} score disagree"
             )
-        if self.p_positive is not None and math.isnan(self.p_positive):
-            raise ValueError("p_positive is not a number")
         if (self.start_frame is None) != (self.stop_frame is None):
             raise ValueError("start_frame and stop_frame must be given together")
         if self.start_frame is not None and self.stop_frame is not None and self.start_frame >= self.stop_frame:

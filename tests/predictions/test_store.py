@@ -158,7 +158,7 @@ def test_a_folder_that_is_no_run_is_said_so(tmp_path: Path) -> None:
     [
         ({"p_positive": None}, "disagree"),
         ({"status": "engine_error"}, "disagree"),
-        ({"p_positive": float("nan")}, "greater than or equal"),
+        ({"p_positive": float("nan")}, "p_positive"),
         ({"p_positive": 1.5}, "less than or equal"),
         ({"stop_frame": None}, "together"),
         ({"stop_frame": 0}, "greater than or equal"),

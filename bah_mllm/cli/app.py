@@ -1,0 +1,96 @@
+"""The Typer application, and what becomes of errors: two lines and exit code 2, or 130 on Ctrl-C.
+
+Nothing heavy is imported here or in the command modules: ``bah-mllm --help`` loads no torch, pandas or scikit-learn.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer import TyperException
+
+from bah_mllm.cli import data, evaluate, models, prompts, runs, system
+from bah_mllm.core.errors import BahError
+
+__all__ = ["app", "invoke", "main"]
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="bah-mllm",
+    add_completion=False,  # else two completion options fill every help page
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Recognise ambivalence and hesitancy (A/H) in videos: run video LLMs over a data set, judge any predictions.",
+)
+
+
+@app.callback()
+def _options(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")] = False,
+) -> None:
+    if debug:
+        os.environ["BAH_DEBUG"] = "1"
+
+
+app.command("run")(runs.run)
+app.command("status")(runs.status)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(prompts.app, name="prompts")
+app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
+app.command("doctor")(system.doctor)
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code.
+
+    0 done; 2 the user can solve it (two lines on stderr); 3 a run in which rows failed; 130 interrupted.
+    """
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=list(arguments), prog_name="bah-mllm", standalone_mode=False)
+    except TyperException as error:
+        return _usage_error(error)
+    except BahError as error:
+        if os.environ.get("BAH_DEBUG"):
+            raise
+        _two_lines(error.problem, error.remedy)
+        return EXIT_USER_ERROR
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted: what is done is saved; the same command goes on from there.", file=sys.stderr)  # noqa: T201
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (`| head`) went away: not an error, and nothing is left to tell it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "bah-mllm"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message(), file=sys.stderr)  # noqa: T201 - the help page
+    else:
+        _two_lines(error.format_message(), f"{path} --help")
+    return EXIT_USER_ERROR
+
+
+def _two_lines(problem: str, remedy: str) -> None:
+    # One line each, whatever a value in them contains.
+    lines = (" ".join(text.split()) for text in (problem, remedy))
+    print("error: {}\n  try: {}".format(*lines), file=sys.stderr)  # noqa: T201 - what a command says on stderr
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(invoke(sys.argv[1:]))

@@ -1,0 +1,42 @@
+"""``bah-mllm evaluate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    paths: Annotated[list[str] | None, typer.Argument(help="Run folders, or CSV/Parquet with video_id, p ...")] = None,
+    *,
+    data: Annotated[
+        str | None, typer.Option(help="Data set with the labels. [default: the runs' own, or the demo set]")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split to judge. [default: the runs' own, or test]")] = None,
+    level: Annotated[str | None, typer.Option(help="frame or video. [default: the runs' own, or frame]")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Positive above this p. [default: 0.5; a tie is negative]", min=0, max=1)
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+) -> None:
+    """Judge predictions against labels: F1s, two APs, AUROC, Brier, ECE, with intervals and anchors.
+
+    Example: bah-mllm evaluate runs/demo --level video
+    """
+    from bah_mllm.pipeline.judging import judge_and_print
+
+    judge_and_print(
+        paths or [],
+        data=data,
+        split=split,
+        level=level,
+        threshold=threshold,
+        n_draws=draws,
+        seed=seed,
+        json_path=json_path,
+    )

@@ -1,0 +1,27 @@
+"""``bah-mllm doctor``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    *, json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None
+) -> int:
+    """Tell what this installation can do, what is missing and what to do about it; exit code 1 on a problem.
+
+    Example: bah-mllm doctor
+    """
+    from bah_mllm.pipeline.doctor import as_json, examine, print_report
+    from bah_mllm.pipeline.status import write_json
+
+    checks = examine()
+    if json_path is not None:
+        write_json(as_json(checks), json_path)
+    else:
+        print_report(checks)
+    return 1 if any(check.state == "problem" for check in checks) else 0

@@ -1,0 +1,172 @@
+"""What a run would do, without loading a model: plan, first prompt, and an estimate of time and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bah_mllm.core.engine import Capabilities
+from bah_mllm.core.records import Answer, Level, WindowJob
+from bah_mllm.pipeline.config import RunConfig
+from bah_mllm.pipeline.plan import plan_videos
+from bah_mllm.pipeline.setup import Setup, prepare
+from bah_mllm.pipeline.tasks import Tasks
+from bah_mllm.predictions import read_journal
+from bah_mllm.predictions.store import JOURNAL_NAME
+
+__all__ = ["dry_run"]
+
+_CHARS_PER_TOKEN = 4.0  # of English in the vocabularies of Llama and SmolLM2
+_SHARE_OF_PEAK = 0.4  # of what a large matrix product reaches, in a language model's prefill
+_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
+_QUANTIZED_BYTES = {"4bit": 0.6, "8bit": 1.1}
+
+
+class _NotLoaded:
+    """Stands where the engine will be, so that the same planning code runs without it."""
+
+    def __init__(self, setup: Setup) -> None:
+        sees_video = setup.engine_name == "video-llava"
+        self.name = setup.engine_name
+        self.model = setup.options.model or "default"
+        self.capabilities = Capabilities(
+            sees_video=sees_video, scores_labels=True, generates=True, n_frames=setup.config.frames, frame_size_px=224
+        )
+        self.counters: dict[str, int] = {}
+
+    def describe(self) -> Mapping[str, object]:
+        return {}
+
+    def control_markers(self) -> Sequence[str]:
+        return ()
+
+    def score(self, jobs: Sequence[WindowJob]) -> list[list[Answer]]:
+        raise NotImplementedError("a dry run asks nothing")
+
+    def generate(self, jobs: Sequence[WindowJob], *, max_new_tokens: int) -> list[list[Answer]]:
+        raise NotImplementedError("a dry run asks nothing")
+
+
+def dry_run(config: RunConfig) -> None:
+    """Print what ``run`` would do with this configuration.
+
+    Raises:
+        BahError: As ``run`` would before it loads a model.
+    """
+    setup = prepare(config)
+    engine = _NotLoaded(setup)
+    needs_media = config.level is Level.FRAME or engine.capabilities.sees_video
+    plans = plan_videos(setup.videos, needs_media=needs_media)
+    n_done = sum(not row.status.is_failure for row in read_journal(setup.folder / JOURNAL_NAME))
+    tasks = Tasks(setup, engine, plans, set())
+    per_length = tasks.windows_per_length()
+    n_windows = tasks.n_windows
+
+    print("plan")
+    print(f"  data       {setup.dataset.name}, {setup.split or 'all'}: {len(plans)} videos")
+    for plan in plans:
+        if plan.problem is not None:
+            print(f"  unusable   {plan.video.video_id}: {plan.problem}")
+    print(f"  folder     {setup.folder} ({n_done:,} rows there already)")
+    print(f"  engine     {engine.name}, model {engine.model}, {config.answer}")
+    for length, n in per_length.items():
+        print(f"  windows    {n:,} of {length} frames" if length is not None else f"  windows    {n:,} whole videos")
+    print(f"  prompts    {', '.join(template.name for template in setup.templates)} ({len(setup.variants)} variant(s))")
+    print(f"  passes     {n_windows:,} windows through the model, one decoding pass a video")
+    print(f"  rows       {tasks.n_rows:,}")
+    prompt = tasks.first_prompt()
+    if prompt is not None:
+        print(f"first prompt ({prompt.name})\n---\n{prompt.text}\n---")
+    print(_estimate(setup, tasks, n_prompt_chars=len(prompt.text) if prompt is not None else 0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """A model's size, from its configuration alone."""
+
+    n_parameters: int
+    kv_bytes_per_token: float
+    tokens_per_frame: int
+
+
+def _estimate(setup: Setup, tasks: Tasks, *, n_prompt_chars: int) -> str:
+    size = _model_size(setup)
+    if size is None:
+        return "estimate    none: the checkpoint's configuration is not on this machine"
+    import torch
+
+    cuda = torch.cuda.is_available() and setup.config.device != "cpu"
+    dtype = setup.config.dtype if setup.config.dtype != "auto" else ("bfloat16" if cuda else "float32")
+    n_questions = len(setup.templates) * len(setup.variants)
+    prompt_tokens = n_prompt_chars / _CHARS_PER_TOKEN
+    video_tokens = size.tokens_per_frame * setup.config.frames
+    tokens = tasks.n_windows * video_tokens + tasks.n_distinct_texts * n_questions * prompt_tokens
+    flops = 2.0 * size.n_parameters * tokens
+    seconds = flops / (_SHARE_OF_PEAK * _matmul_flops(torch, "cuda" if cuda else "cpu", getattr(torch, dtype)))
+    weights = size.n_parameters * _QUANTIZED_BYTES.get(setup.config.quantize or "", _BYTES[dtype])
+    cache = setup.config.batch * (video_tokens + n_questions * prompt_tokens) * size.kv_bytes_per_token * _BYTES[dtype]
+    return (
+        f"estimate    {_duration(seconds)} on this {'GPU' if cuda else 'CPU'} in {dtype}, decoding beside it; "
+        f"{(weights + cache) / 2**30:.1f} GiB of memory\n"
+        f"            ({size.n_parameters / 1e6:,.0f} M parameters x {tokens:,.0f} tokens at {_SHARE_OF_PEAK:.0%} of a "
+        "matrix product's speed measured now: right within a factor of about 2)"
+    )
+
+
+def _model_size(setup: Setup) -> _Size | None:
+    """Count parameters without allocating them; None where the configuration cannot be read offline."""
+    from bah_mllm.core.loading import is_installed
+    from bah_mllm.engines.models import MODELS, find_model
+
+    if setup.engine_name == "scripted" or not is_installed("transformers") or not is_installed("accelerate"):
+        return None
+    defaults = {"text": "smollm2", "video-llava": "LanguageBind/Video-LLaVA-7B-hf"}
+    model: str | Path = setup.options.model or defaults[setup.engine_name]
+    import transformers
+    from accelerate import init_empty_weights
+
+    try:
+        if model in MODELS:
+            model = find_model(str(model))
+        config: Any = transformers.AutoConfig.from_pretrained(model, local_files_only=True)
+        kind = transformers.AutoModelForCausalLM
+        if setup.engine_name == "video-llava":
+            kind = transformers.VideoLlavaForConditionalGeneration
+        with init_empty_weights():
+            empty = kind._from_config(config) if setup.engine_name == "video-llava" else kind.from_config(config)  # noqa: SLF001
+    except Exception:  # noqa: BLE001 - an estimate is a courtesy: whatever is wrong, the run itself will say it
+        return None
+    text = getattr(config, "text_config", config)
+    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    n_kv_heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    vision = getattr(config, "vision_config", None)
+    tokens_per_frame = (vision.image_size // vision.patch_size) ** 2 + 1 if vision is not None else 0
+    return _Size(
+        n_parameters=sum(parameter.numel() for parameter in empty.parameters()),
+        kv_bytes_per_token=2.0 * text.num_hidden_layers * n_kv_heads * head_dim,
+        tokens_per_frame=tokens_per_frame,
+    )
+
+
+def _matmul_flops(torch: Any, device: str, dtype: Any) -> float:  # noqa: ANN401 - torch is not imported here
+    """Measure the speed of a matrix product, in operations a second; about a third of a second of work."""
+    size = 4096 if device == "cuda" else 768
+    a = torch.rand(size, size, device=device).to(dtype)
+    a @ a
+    started, n = perf_counter(), 0
+    while perf_counter() - started < 0.3:
+        a @ a
+        if device == "cuda":
+            torch.cuda.synchronize()
+        n += 1
+    return float(2.0 * size**3 * n / (perf_counter() - started))
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"about {seconds / length:.0f} {unit}"
+    return f"about {max(1.0, seconds):.0f} seconds"

@@ -1,0 +1,194 @@
+"""From predictions on disk to judged results: the flow behind ``bah-mllm evaluate`` and ``bah_mllm.evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bah_mllm.core.errors import BahError, ConfigError, DataError
+from bah_mllm.core.records import Level, Video
+from bah_mllm.dataset import Dataset
+from bah_mllm.evaluation import Evaluation, Labels, VideoLabels, evaluate_rows, read_foreign
+from bah_mllm.media import probe
+from bah_mllm.pipeline.config import project_settings
+from bah_mllm.pipeline.progress import say
+from bah_mllm.pipeline.setup import dataset_and_split
+from bah_mllm.pipeline.status import write_json
+from bah_mllm.predictions import Manifest, read_manifest, read_run, rows_to_frame
+from bah_mllm.predictions.manifest import MANIFEST_NAME
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["collect_labels", "evaluate", "judge_and_print"]
+
+
+def evaluate(
+    *paths: str | Path,
+    data: str | Path | None = None,
+    split: str | None = None,
+    level: str | None = None,
+    threshold: float = 0.5,
+    n_draws: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Judge runs and files of predictions against the labels of a data set.
+
+    Args:
+        paths: Run folders, or CSV or Parquet files with ``video_id, p`` and, at frame level, ``frame`` or
+            ``start_frame, stop_frame``; several systems are judged on the same draws.
+        data: Data set with the labels; None takes the runs' own, or the demo set.
+        split: Whose videos are judged; None takes the runs' own, else ``test``.
+        level: ``frame`` or ``video``; None takes the runs' own.
+        threshold: Positive where p > threshold.
+        n_draws: Bootstrap draws for the 95 % intervals; 0 for none.
+        seed: Of these draws.
+
+    Raises:
+        BahError: A file cannot be read, or nothing in it can be judged.
+    """
+    return _judge(paths, data, split, level, threshold=threshold, n_draws=n_draws, seed=seed).evaluation
+
+
+class _Judged:
+    """An evaluation with what its table's head line says."""
+
+    def __init__(self, evaluation: Evaluation, dataset: Dataset, notes: Sequence[str]) -> None:
+        self.evaluation = evaluation
+        self.dataset = dataset
+        self.notes = tuple(notes)
+
+
+def _judge(
+    paths: Sequence[str | Path],
+    data: str | Path | None,
+    split: str | None,
+    level: str | None,
+    *,
+    threshold: float,
+    n_draws: int,
+    seed: int,
+) -> _Judged:
+    if not paths:
+        raise ConfigError(
+            "No predictions are given.", remedy="Name a run folder or a CSV file: bah-mllm evaluate runs/<id>"
+        )
+    if level is not None and level not in list(Level):
+        raise ConfigError(f"There is no level {level!r}.", remedy="Choose --level frame or --level video.")
+    runs = [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).exists()]
+    manifests = [read_manifest(run) for run in runs]
+    data = _agreed("data", data, manifests) or project_settings().get("data")
+    split = _agreed("split", split, manifests)
+    level = _agreed("level", level, manifests) or Level.FRAME
+    dataset, split = dataset_and_split(None if data is None else str(data), split)
+    _check_fingerprints(dataset, runs, manifests)
+    labels = collect_labels(dataset, level=Level(level))
+    rows = _collect_rows([Path(path) for path in paths])
+    evaluation = evaluate_rows(rows, labels, level=level, split=split, threshold=threshold, n_draws=n_draws, seed=seed)
+    notes = [note for manifest in manifests for note in manifest.notes]
+    if dataset.is_synthetic and not notes:
+        notes = ["demo set (synthetic): it shows that everything works, not how well A/H is recognised"]
+    return _Judged(evaluation, dataset, list(dict.fromkeys(notes)))
+
+
+def _agreed(name: str, given: str | Path | None, manifests: Sequence[Manifest]) -> Any:  # noqa: ANN401 - of a setting
+    """Return what was given, else what the runs agree on."""
+    if given is not None:
+        return given
+    key = {"data": "config", "split": "identity", "level": "config"}[name]
+    values = {getattr(manifest, key).get(name) for manifest in manifests}
+    if len(values) > 1:
+        raise ConfigError(
+            f"The runs differ in {name}: {', '.join(sorted(map(str, values)))}.", remedy=f"Say which with --{name}."
+        )
+    return values.pop() if values else None
+
+
+def _check_fingerprints(dataset: Dataset, runs: Sequence[Path], manifests: Sequence[Manifest]) -> None:
+    now = dataset.fingerprint()
+    for run, manifest in zip(runs, manifests, strict=True):
+        then = manifest.identity.get("fingerprint")
+        if then is not None and then != now:
+            say(f"note: {run} was made on another state of the data set ({then[:12]}, now {now[:12]}).")
+
+
+def _collect_rows(paths: Sequence[Path]) -> pd.DataFrame:
+    import pandas as pd
+
+    tables = []
+    for path in paths:
+        if path.is_dir():
+            rows = read_run(path)
+            if not rows:
+                raise DataError(f"The run {path} has no rows yet.", remedy="Wait, or start the run again to go on.")
+            tables.append(rows_to_frame(rows))
+        else:
+            tables.append(read_foreign(path))
+    return pd.concat(tables, ignore_index=True)
+
+
+def collect_labels(dataset: Dataset, *, level: Level) -> Labels:
+    """Return the labels of all splits, as the evaluator takes them.
+
+    At frame level, videos whose labels are known only as segments are measured by their files; a video whose frame
+    labels cannot be read is unlabelled and said so.
+    """
+    found = []
+    for video in dataset.videos():
+        frames = _frames_of(dataset, video) if level is Level.FRAME else None
+        found.append(
+            VideoLabels(
+                video_id=video.video_id,
+                participant_id=video.participant_id,
+                question=video.question,
+                split=video.split,
+                label=video.label,
+                frames=frames,
+            )
+        )
+    return Labels(tuple(found))
+
+
+def _frames_of(dataset: Dataset, video: Video) -> Any:  # noqa: ANN401 - an int8 array; numpy is not imported here
+    try:
+        try:
+            return dataset.frame_labels(video)
+        except DataError:
+            if video.path is None:
+                raise
+            info = probe(video.path)
+            return dataset.frame_labels(video, n_frames=info.n_frames, fps=info.fps)
+    except BahError as error:
+        say(f"note: {video.video_id} counts as unlabelled: {error.problem}")
+        return None
+
+
+def judge_and_print(
+    paths: Sequence[str],
+    *,
+    data: str | None,
+    split: str | None,
+    level: str | None,
+    threshold: float | None,
+    n_draws: int,
+    seed: int,
+    json_path: str | None,
+) -> None:
+    """Judge and print a table, or write JSON (``-`` for stdout)."""
+    judged = _judge(
+        paths, data, split, level, threshold=0.5 if threshold is None else threshold, n_draws=n_draws, seed=seed
+    )
+    if json_path is not None:
+        write_json({**judged.evaluation.to_json(), "data": judged.dataset.name, "data_notes": judged.notes}, json_path)
+        return
+    from rich.console import Console
+
+    from bah_mllm.report.tables import print_evaluation
+
+    print_evaluation(
+        judged.evaluation,
+        console=Console(width=None if Console().is_terminal else 120),
+        edition=judged.dataset.edition,
+        headline="; ".join(judged.notes) or None,
+    )

@@ -1,0 +1,182 @@
+"""What a run needs before a model is loaded: data set, videos, templates, engine options, folder and identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.records import Level, Variant, Video
+from bah_mllm.dataset import Dataset, demo_root, open_dataset
+from bah_mllm.engines import ENGINES, EngineOptions
+from bah_mllm.media import RESIZERS, SAMPLERS
+from bah_mllm.pipeline.config import RunConfig
+from bah_mllm.prompting import PromptTemplate, find_prompt
+from bah_mllm.scoring import PARSERS
+
+__all__ = ["Setup", "dataset_and_split", "prepare"]
+
+# Settings that change how fast a run goes or where it is written, not what it finds.
+_NOT_IDENTITY = {"data", "split", "prompts", "prompts_dirs", "engine", "device", "batch", "limit", "out"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A run that is ready to start.
+
+    Args:
+        config: As resolved.
+        dataset: Where the videos come from.
+        split: Which split, or None where everything is run.
+        videos: What is run, in the order of the split.
+        templates: The prompts.
+        variants: How each prompt is asked.
+        engine_name: Key of ``ENGINES``.
+        options: How the engine is loaded.
+        folder: The run folder.
+        identity: What decides about results.
+        notes: What the reader of results must know.
+    """
+
+    config: RunConfig
+    dataset: Dataset
+    split: str | None
+    videos: tuple[Video, ...]
+    templates: tuple[PromptTemplate, ...]
+    variants: tuple[Variant, ...]
+    engine_name: str
+    options: EngineOptions
+    folder: Path
+    identity: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def prepare(config: RunConfig) -> Setup:
+    """Resolve names and paths of a configuration into a run that is ready to start.
+
+    Raises:
+        BahError: A name is unknown, a file is missing or broken, or the settings contradict each other.
+    """
+    dataset, split = dataset_and_split(config.data, config.split)
+    videos = dataset.videos(split)[: config.limit]
+    if not videos:
+        raise ConfigError(f"{dataset.name} holds no videos to run.", remedy="Run `bah-mllm data check` on it.")
+    engine_name = config.engine or ("text" if config.data is None else "video-llava")
+    for value, known, flag in (
+        (engine_name, ENGINES, "engine"),
+        (config.sampler, SAMPLERS, "sampler"),
+        (config.resize, RESIZERS, "resize"),
+        (config.parser, PARSERS, "parser"),
+    ):
+        if value not in known:
+            raise ConfigError(
+                f"There is no {flag} named {value!r}.", remedy=f"Choose --{flag} from: {', '.join(sorted(known))}."
+            )
+    templates = tuple(find_prompt(name, [Path(folder) for folder in config.prompts_dirs]) for name in config.prompts)
+    for template in templates:
+        if config.level not in template.front.level:
+            raise ConfigError(
+                f"The prompt {template.name!r} is not made for --level {config.level}.",
+                remedy=f"Use --level {' or '.join(template.front.level)}, or another prompt.",
+            )
+        if config.both_orders and not template.can_swap:
+            raise ConfigError(
+                f"The prompt {template.name!r} does not list its labels in quotes, so their order cannot be swapped.",
+                remedy="Leave out --both-orders, or write the labels as 'First' or 'Second'.",
+            )
+    if config.level is Level.FRAME and not any(video.path for video in videos):
+        raise ConfigError(
+            f"No video file of {dataset.name} is there, and windows are cut from videos.",
+            remedy="Use --level video with a prompt that reads the transcript.",
+        )
+    identity = _identity(config, dataset, split, templates, engine_name)
+    return Setup(
+        config=config,
+        dataset=dataset,
+        split=split,
+        videos=videos,
+        templates=templates,
+        variants=_variants(config),
+        engine_name=engine_name,
+        options=_engine_options(config),
+        folder=_folder(config, dataset, split, engine_name, identity),
+        identity=identity,
+        notes=_notes(dataset, config),
+    )
+
+
+def dataset_and_split(data: str | None, split: str | None) -> tuple[Dataset, str | None]:
+    """Open the data set that ``--data`` names (None: the demo set) and settle which split is meant.
+
+    Raises:
+        ConfigError: The data set has no such split.
+    """
+    dataset = open_dataset(Path(data) if data is not None else demo_root())
+    if split is None:
+        split = "test" if "test" in dataset.splits else None
+    elif split not in dataset.splits:
+        there = ", ".join(dataset.splits) or "none"
+        raise ConfigError(
+            f"{dataset.name} has no split {split!r} (there are: {there}).", remedy="Choose --split from these."
+        )
+    return dataset, split
+
+
+def _variants(config: RunConfig) -> tuple[Variant, ...]:
+    swapped = (Variant.SWAPPED,) if config.both_orders else ()
+    content_free = (Variant.CONTENT_FREE,) if config.content_free else ()
+    return (Variant.MAIN, *swapped, *content_free)
+
+
+def _engine_options(config: RunConfig) -> EngineOptions:
+    return EngineOptions(
+        model=config.model,
+        revision=config.revision,
+        device=config.device,
+        dtype=config.dtype,
+        quantize=config.quantize,
+        attention=config.attention,
+        batch_windows=config.batch,
+        n_frames=config.frames,
+        wrapper=config.wrapper,
+        chat_template=config.chat_template,
+        seed=config.seed,
+    )
+
+
+def _identity(
+    config: RunConfig, dataset: Dataset, split: str | None, templates: tuple[PromptTemplate, ...], engine_name: str
+) -> dict[str, Any]:
+    settings = config.model_dump(mode="json", exclude=_NOT_IDENTITY)
+    return {
+        "data": dataset.name,
+        "edition": dataset.edition,
+        "fingerprint": dataset.fingerprint(),
+        "split": split,
+        "prompts": {template.name: template.digest for template in templates},
+        "engine": engine_name,
+        **settings,
+    }
+
+
+def _folder(config: RunConfig, dataset: Dataset, split: str | None, engine_name: str, identity: dict[str, Any]) -> Path:
+    if config.out is not None:
+        return Path(config.out)
+    # The same command finds its own run again; another setting gets another folder.
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+    words = (dataset.edition or dataset.kind, split or "all", config.level, engine_name, digest)
+    return Path(os.environ.get("BAH_RUNS", "runs")) / "-".join(words)
+
+
+def _notes(dataset: Dataset, config: RunConfig) -> tuple[str, ...]:
+    notes = []
+    if dataset.is_synthetic:
+        notes.append("demo set (synthetic): it shows that everything works, not how well A/H is recognised")
+    stand_ins = {None: dataset.is_synthetic, "smollm2": True, "tiny-video-llava": True}
+    if config.engine == "scripted" or stand_ins.get(config.model, False):
+        notes.append("the model is a stand-in: its scores say nothing about A/H")
+    return tuple(notes)

@@ -1,0 +1,80 @@
+"""How far a run is, what failed, and where the time went."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from bah_mllm.predictions import read_manifest, read_run
+
+__all__ = ["print_status", "run_status", "write_json"]
+
+
+def run_status(folder: Path) -> dict[str, Any]:
+    """Return the state of a run as plain values, also while it is running or after a kill.
+
+    Raises:
+        RunError: The folder is not a run.
+    """
+    manifest = read_manifest(folder)
+    rows = read_run(folder)
+    reasons = Counter(
+        (row.status.value, (row.detail or "").split(":")[0]) for row in rows if row.status.is_failure
+    ).most_common(5)
+    return {
+        "run": str(folder),
+        "state": manifest.state,
+        "n_starts": manifest.n_starts,
+        "created": manifest.created,
+        "updated": manifest.updated,
+        "n_rows": dict(Counter(row.status.value for row in rows)),
+        "n_planned": manifest.counters.get("rows_planned"),
+        "systems": dict(Counter(row.system for row in rows)),
+        "failures": [{"status": status, "reason": reason, "n": n} for (status, reason), n in reasons],
+        "counters": manifest.counters,
+        "seconds": manifest.seconds,
+        "notes": manifest.notes,
+    }
+
+
+def print_status(folder: Path, *, json_path: str | None) -> None:
+    """Print the state of a run for a person, or write it as JSON (``-`` for stdout)."""
+    state = run_status(folder)
+    if json_path is not None:
+        write_json(state, json_path)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{state['run']}: {state['state']}", show_header=False, title_justify="left", box=None)
+    done = sum(state["n_rows"].values())
+    planned = f" of {state['n_planned']:,}" if state["n_planned"] else ""
+    table.add_row("rows", f"{done:,}{planned} ({_listing(state['n_rows']) or 'none'})")
+    table.add_row("started", f"{state['created']}, {state['n_starts']} start(s), last written {state['updated']}")
+    for system, n in state["systems"].items():
+        table.add_row("system", f"{system} ({n:,} rows)")
+    for failure in state["failures"]:
+        table.add_row("failed", f"{failure['n']:,} x {failure['status']}: {failure['reason']}")
+    table.add_row("work", _listing(state["counters"]) or "-")
+    table.add_row("seconds", _listing({key: f"{value:.1f}" for key, value in state["seconds"].items()}) or "-")
+    for note in state["notes"]:
+        table.add_row("note", note)
+    Console().print(table)
+
+
+def write_json(value: object, json_path: str) -> None:
+    """Write a value as JSON to a file, or to stdout where the path is ``-``."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if json_path == "-":
+        sys.stdout.write(text)
+    else:
+        Path(json_path).write_text(text, encoding="utf-8")
+
+
+def _listing(values: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in values.items()
+    )

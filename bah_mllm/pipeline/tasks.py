@@ -1,0 +1,261 @@
+"""From videos to windows with their prompts: what the engine is asked, and the rows that need no engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from bah_mllm.core.engine import Engine
+from bah_mllm.core.errors import MediaError
+from bah_mllm.core.records import Clip, Level, RenderedPrompt, Status, Transcript, Variant, Video, WindowJob
+from bah_mllm.core.timeline import Length, Window, time_of
+from bah_mllm.media import ClipSpec, DecodeReport, read_clips
+from bah_mllm.pipeline.plan import Span, VideoPlan, plan_spans
+from bah_mllm.pipeline.setup import Setup
+from bah_mllm.predictions import PredictionKey, PredictionRow
+from bah_mllm.prompting import Need, PromptTemplate, PromptValues, missing_needs, render_prompt
+from bah_mllm.transcripts import words_in
+
+__all__ = ["Task", "Tasks", "system_name"]
+
+
+def system_name(template: PromptTemplate, engine: Engine) -> str:
+    """Return the name of a system: ``prompt@engine:model``."""
+    return f"{template.name}@{engine.name}:{engine.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One window of one video, ready for the engine.
+
+    Args:
+        job: What the engine is asked; None where no prompt can be asked.
+        questions: For each prompt of the job, the rows to fill in: one per length that led to this window.
+        settled: Rows that need no engine, because something that the prompt needs is missing.
+    """
+
+    job: WindowJob | None
+    questions: tuple[tuple[PredictionRow, ...], ...]
+    settled: tuple[PredictionRow, ...]
+
+
+class Tasks:
+    """The work of a run, video by video, decoded as it is asked for.
+
+    Args:
+        setup: The run.
+        engine: Who will answer; decides whether pixels are needed.
+        plans: The videos and what is known of their files.
+        done: Keys of rows that need not be made again.
+    """
+
+    def __init__(self, setup: Setup, engine: Engine, plans: Sequence[VideoPlan], done: set[PredictionKey]) -> None:
+        self._setup = setup
+        self._engine = engine
+        self._plans = plans
+        self._done = done
+        self._markers = engine.control_markers()
+        self._level = setup.config.level
+        self._needs_times = any(Need.WINDOW_TRANSCRIPT in template.variables for template in setup.templates)
+        self._needs_pixels = engine.capabilities.sees_video and any(
+            Need.VIDEO in t.front.needs for t in setup.templates
+        )
+        self.counters = {"frames_decoded": 0, "frames_converted": 0, "decoding_passes": 0, "corrupt_packets": 0}
+        self.decoding_s = 0.0
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the whole run, done or not, as far as the files tell before decoding."""
+        return sum(
+            len(row) for plan in self._plans for span in self._spans(plan) for row in self._blank_rows(plan, span)
+        )
+
+    @property
+    def n_windows(self) -> int:
+        """Windows of the whole run, one for several lengths where they coincide."""
+        return sum(len(self._spans(plan)) for plan in self._plans if plan.problem is None)
+
+    @property
+    def n_distinct_texts(self) -> int:
+        """Times that each prompt's text has to be read: once a window, or once a video for a model without eyes."""
+        per_window = self._needs_pixels or self._needs_times
+        return self.n_windows if per_window else sum(plan.problem is None for plan in self._plans)
+
+    def windows_per_length(self) -> dict[int | None, int]:
+        """Return how many windows there are of each length asked for, in frames (None: whole videos)."""
+        usable = [plan for plan in self._plans if plan.problem is None]
+        return dict(Counter(length for plan in usable for span in self._spans(plan) for length, _ in span.lengths))
+
+    def first_prompt(self) -> RenderedPrompt | None:
+        """Return the first prompt that can be rendered, as the model would be asked it."""
+        for plan in self._plans:
+            for span in self._spans(plan):
+                job = self._task(plan, span, None).job
+                if job is not None:
+                    return job.prompts[0]
+        return None
+
+    def _spans(self, plan: VideoPlan, n_frames: int | None = None) -> tuple[Span, ...]:
+        """Return the windows of a video; one without frames where its file is not needed or not there.
+
+        Args:
+            plan: The video.
+            n_frames: True count of frames, where it is not what the file says.
+        """
+        windows = [Length.parse(text) for text in self._setup.config.windows]
+        if plan.info is None:
+            lengths = [length.in_frames(fps=plan.fps) for length in windows]
+            at_frame_level = tuple((length, self._hop_frames(plan) or length) for length in lengths)
+            return (Span(None, at_frame_level if self._level is Level.FRAME else ((None, None),)),)
+        return plan_spans(
+            n_frames or plan.info.n_frames,
+            level=self._level,
+            window_frames=[length.in_frames(fps=plan.fps) for length in windows],
+            hop_frames=self._hop_frames(plan),
+        )
+
+    def _hop_frames(self, plan: VideoPlan) -> int | None:
+        hop = self._setup.config.hop
+        return Length.parse(hop).in_frames(fps=plan.fps) if hop is not None else None
+
+    def __iter__(self) -> Iterator[Task]:
+        for plan in self._plans:
+            yield from self._tasks_of(plan)
+
+    def _tasks_of(self, plan: VideoPlan) -> Iterator[Task]:
+        if plan.problem is not None:
+            if any(self._open_rows(plan, span) for span in self._spans(plan)):
+                yield Task(None, (), self._without_media(plan))
+        elif not self._needs_pixels:
+            for span in self._spans(plan):
+                if self._open_rows(plan, span):
+                    yield self._task(plan, span, None)
+        else:
+            try:
+                yield from self._decoded(plan)
+            except MediaError as error:
+                yield Task(None, (), self._without_media(replace(plan, info=None, problem=error.problem)))
+
+    def _decoded(self, plan: VideoPlan) -> Iterator[Task]:
+        """Decode once for all windows that are not done; nothing is decoded where none is left."""
+        assert plan.info is not None
+        assert plan.video.path is not None
+
+        def wanted(n_frames: int) -> list[Window]:
+            spans = self._spans(plan, n_frames)
+            return [span.window for span in spans if span.window is not None and self._open_rows(plan, span)]
+
+        capabilities, config = self._engine.capabilities, self._setup.config
+        spec = ClipSpec(
+            n_frames=capabilities.n_frames,
+            size_px=capabilities.frame_size_px,
+            sampler=config.sampler,
+            resize=config.resize,
+        )
+        report = DecodeReport()
+        started = perf_counter()
+        try:
+            for window, clip in read_clips(plan.video.path, wanted, spec, info=plan.info, report=report):
+                self.decoding_s += perf_counter() - started
+                n_frames = report.n_frames or plan.info.n_frames
+                span = next(span for span in self._spans(plan, n_frames) if span.window == window)
+                yield self._task(plan, span, clip)
+                started = perf_counter()
+        finally:
+            self.decoding_s += perf_counter() - started
+            self.counters["frames_decoded"] += report.frames_decoded
+            self.counters["frames_converted"] += report.frames_converted
+            self.counters["decoding_passes"] += report.passes
+            self.counters["corrupt_packets"] += report.n_corrupt
+
+    def _open_rows(self, plan: VideoPlan, span: Span) -> bool:
+        """Return whether any row of a window is missing; then all of its prompts are asked again."""
+        rows = (row for prompt_rows in self._blank_rows(plan, span) for row in prompt_rows)
+        return any(row.key not in self._done for row in rows)
+
+    def _blank_rows(self, plan: VideoPlan, span: Span) -> list[tuple[PredictionRow, ...]]:
+        """Return, for each prompt in each variant, one row without result per length that led to the window."""
+        return [
+            tuple(self._blank_row(plan, template, variant, span.window, length) for length in span.lengths)
+            for template in self._setup.templates
+            for variant in self._setup.variants
+        ]
+
+    def _blank_row(
+        self,
+        plan: VideoPlan,
+        template: PromptTemplate,
+        variant: Variant,
+        window: Window | None,
+        length: tuple[int | None, int | None],
+    ) -> PredictionRow:
+        return PredictionRow(
+            system=system_name(template, self._engine),
+            variant=variant,
+            video_id=plan.video.video_id,
+            participant_id=plan.video.participant_id,
+            level=self._level,
+            start_frame=None if window is None else window.start,
+            stop_frame=None if window is None else window.stop,
+            window_frames=length[0],
+            hop_frames=length[1],
+            status=Status.ENGINE_ERROR,
+            detail="not answered",
+        )
+
+    def _task(self, plan: VideoPlan, span: Span, clip: Clip | None) -> Task:
+        """Render all prompts of a window; those that lack something become settled rows."""
+        prompts: list[RenderedPrompt] = []
+        questions: list[tuple[PredictionRow, ...]] = []
+        settled: list[PredictionRow] = []
+        blank = iter(self._blank_rows(plan, span))
+        values = self._values(plan, span.window)
+        for template in self._setup.templates:
+            missing = missing_needs(template, values)
+            for variant in self._setup.variants:
+                rows = next(blank)
+                if missing:
+                    reason = (
+                        f"the prompt needs {' and '.join(missing)}, which the data set does not have for this video"
+                    )
+                    settled += [_settle(row, Status.NO_TRANSCRIPT, reason) for row in rows]
+                    continue
+                prompts.append(render_prompt(template, values, self._markers, variant=variant))
+                questions.append(rows)
+        job = WindowJob(plan.video.video_id, span.window, clip, tuple(prompts)) if prompts else None
+        return Task(job, tuple(questions), tuple(settled))
+
+    def _values(self, plan: VideoPlan, window: Window | None) -> PromptValues:
+        """Collect what prompts may show of a window. Labels, certainty, cues and annotators are not among it."""
+        transcript = self._transcript(plan.video)
+        spoken: str | None = None
+        if window is not None and transcript is not None and (transcript.words or transcript.chunks):
+            start_s, stop_s = time_of(window.start, fps=plan.fps), time_of(window.stop, fps=plan.fps)
+            spoken = words_in(transcript, start_s, stop_s)
+        return PromptValues(
+            transcript=transcript.text if transcript is not None else None,
+            question=plan.video.question,
+            window_transcript=spoken,
+        )
+
+    def _without_media(self, plan: VideoPlan) -> tuple[PredictionRow, ...]:
+        """Return the rows of a video whose file is missing or broken: one per prompt and length, without a span."""
+        reason = plan.problem or "the video file is missing"
+        if plan.video.path is not None:
+            # The row names the video by its id; a path on this machine is nobody's business.
+            reason = reason.replace(str(plan.video.path), plan.video.video_id)
+        return tuple(
+            _settle(row, Status.NO_MEDIA, reason)
+            for span in self._spans(plan)
+            for rows in self._blank_rows(plan, span)
+            for row in rows
+        )
+
+    def _transcript(self, video: Video) -> Transcript | None:
+        return self._setup.dataset.transcript(video) if self._needs_times else video.transcript
+
+
+def _settle(row: PredictionRow, status: Status, detail: str) -> PredictionRow:
+    return row.model_copy(update={"status": status, "detail": detail})
