@@ -66,12 +66,13 @@ def invoke(arguments: Sequence[str]) -> int:
         _two_lines(error.problem, error.remedy)
         return EXIT_USER_ERROR
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted: what is done is saved; the same command goes on from there.", file=sys.stderr)  # noqa: T201
-        return EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (`| head`) went away: not an error, and nothing is left to tell it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if code == EXIT_INTERRUPTED:  # Typer turns Ctrl-C into this code
+        print("interrupted: what is done is saved; the same command goes on from there.", file=sys.stderr)  # noqa: T201
     return code if isinstance(code, int) else 0
 
 
@@ -81,8 +82,14 @@ def _usage_error(error: TyperException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message(), file=sys.stderr)  # noqa: T201 - the help page
     else:
-        _two_lines(error.format_message(), f"{path} --help")
+        _two_lines(error.format_message() + _offending_value(error), f"{path} --help")
     return EXIT_USER_ERROR
+
+
+def _offending_value(error: TyperException) -> str:
+    """Typer's message about a number that is none leaves the value out; pydantic, which found it, knows it."""
+    errors = getattr(error.__context__, "errors", None)
+    return f" (got {errors()[0]['input']!r})" if callable(errors) else ""
 
 
 def _two_lines(problem: str, remedy: str) -> None:

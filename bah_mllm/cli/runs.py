@@ -147,7 +147,9 @@ def run(  # noqa: PLR0913 - one parameter an option
     if dry_run:
         print_plan(resolved)
         return 0
-    return 3 if run_zero_shot(resolved).n_failed else 0
+    summary = run_zero_shot(resolved)
+    typer.echo(str(summary.folder))
+    return 3 if summary.n_failed else 0
 
 
 def status(

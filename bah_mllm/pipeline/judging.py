@@ -108,7 +108,7 @@ def _agreed(name: str, given: str | Path | None, manifests: Sequence[Manifest]) 
 def _check_fingerprints(dataset: Dataset, runs: Sequence[Path], manifests: Sequence[Manifest]) -> None:
     now = dataset.fingerprint()
     for run, manifest in zip(runs, manifests, strict=True):
-        then = manifest.identity.get("fingerprint")
+        then = manifest.data.get("fingerprint")
         if then is not None and then != now:
             say(f"note: {run} was made on another state of the data set ({then[:12]}, now {now[:12]}).")
 
@@ -190,5 +190,5 @@ def judge_and_print(
         judged.evaluation,
         console=Console(width=None if Console().is_terminal else 120),
         edition=judged.dataset.edition,
-        headline="; ".join(judged.notes) or None,
+        header="; ".join(judged.notes) or None,
     )

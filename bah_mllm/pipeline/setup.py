@@ -151,16 +151,29 @@ def _engine_options(config: RunConfig) -> EngineOptions:
 def _identity(
     config: RunConfig, dataset: Dataset, split: str | None, templates: tuple[PromptTemplate, ...], engine_name: str
 ) -> dict[str, Any]:
-    settings = config.model_dump(mode="json", exclude=_NOT_IDENTITY)
+    without_use = {"windows", "hop"} if config.level is Level.VIDEO else set()
+    settings = config.model_dump(mode="json", exclude=_NOT_IDENTITY | without_use)
     return {
         "data": dataset.name,
         "edition": dataset.edition,
-        "fingerprint": dataset.fingerprint(),
         "split": split,
+        "videos": _digest_of_words(dataset.videos(split)),
         "prompts": {template.name: template.digest for template in templates},
         "engine": engine_name,
         **settings,
     }
+
+
+def _digest_of_words(videos: tuple[Video, ...]) -> str:
+    """Return a digest of which videos there are and what is said in them.
+
+    Files are left out: a video that was missing or broken may be put right, and the run then goes on.
+    """
+    digest = hashlib.sha256()
+    for video in videos:
+        words = video.transcript.text if video.transcript is not None else ""
+        digest.update(json.dumps([video.video_id, words]).encode())
+    return digest.hexdigest()
 
 
 def _folder(config: RunConfig, dataset: Dataset, split: str | None, engine_name: str, identity: dict[str, Any]) -> Path:

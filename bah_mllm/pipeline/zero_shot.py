@@ -72,6 +72,7 @@ def run(config: RunConfig) -> RunSummary:
         with watch.spent_on("loading"):
             engine = load_engine(setup.engine_name, setup.options)
         _check_engine(engine, setup, store.manifest)
+        _record_data(setup, store.manifest)
         with watch.spent_on("planning"):
             needs_media = config.level is Level.FRAME or engine.capabilities.sees_video
             tasks = Tasks(setup, engine, plan_videos(setup.videos, needs_media=needs_media), store.done)
@@ -224,6 +225,15 @@ def _check_engine(engine: Engine, setup: Setup, manifest: Manifest) -> None:
                 f"{setup.folder} was begun with {name} = {manifest.engine[name]!r}, but now it is {now.get(name)!r}.",
                 remedy="Write this run elsewhere with --out, or load the same model to go on.",
             )
+
+
+def _record_data(setup: Setup, manifest: Manifest) -> None:
+    """Note in the manifest where files or labels of the data set changed between two starts of a run."""
+    now = setup.dataset.fingerprint()
+    before = manifest.data.get("fingerprint", now)
+    if before != now:
+        manifest.notes.append(f"the data set changed between two starts: fingerprint {before[:12]}, then {now[:12]}")
+    manifest.data = {"name": setup.dataset.name, "edition": setup.dataset.edition, "fingerprint": now}
 
 
 def _report(summary: RunSummary, manifest: Manifest) -> None:

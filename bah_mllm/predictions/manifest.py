@@ -42,6 +42,7 @@ class Manifest(BaseModel):
         n_starts: How often the run was started, resumptions included.
         config: The resolved configuration; can be fed back with ``--config run.json``.
         identity: The part of the set-up that decides about results; must agree for a run to be resumed.
+        data: Name, edition and fingerprint of the data set as it was at the last start.
         engine: What the engine says of itself (checkpoint, revision, dtype, device, wrapper ...).
         packages: Versions of the packages that can move a number.
         n_rows: Rows by status, on completion.
@@ -60,6 +61,7 @@ class Manifest(BaseModel):
     n_starts: int = 1
     config: dict[str, Any]
     identity: dict[str, Any]
+    data: dict[str, Any] = Field(default_factory=dict)
     engine: dict[str, Any] = Field(default_factory=dict)
     packages: dict[str, str] = Field(default_factory=dict)
     n_rows: dict[str, int] = Field(default_factory=dict)
