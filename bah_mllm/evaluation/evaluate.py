@@ -328,7 +328,7 @@ def _system_notes(aligned: Aligned) -> list[str]:
     if len(aligned.scores) and metrics.is_ap_bah_unreliable(aligned.scores):
         notes.append("ap_bah_unreliable: scores spread over less than 0.05 or reach 0.999; read ap and auroc instead")
     if aligned.n_incomplete_videos:
-        notes.append(f"{aligned.n_incomplete_videos} videos were scored although some of their frames were not")
+        notes.append(f"videos scored although some of their frames were not: {aligned.n_incomplete_videos:,}")
     return notes
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Level, Status, Variant
@@ -21,13 +21,8 @@ __all__ = ["read_foreign"]
 _NEEDED = frozenset({"video_id", "p"})
 _SPANS = (frozenset[str](), frozenset({"frame"}), frozenset({"start_frame", "stop_frame"}))
 _EXPECTED = "video_id, p; at frame level also frame, or start_frame, stop_frame; for several systems also system"
-_NO_SCORE = ("", "nan", "na", "none", "null")
+_NO_SCORE = frozenset({"", "nan", "na", "none", "null"})
 _ABSENT = -1
-
-
-def _none_without_score(value: object) -> object:
-    """Turn what tools write where they have no score into None."""
-    return None if str(value).strip().lower() in _NO_SCORE else value
 
 
 class _ForeignRow(BaseModel):
@@ -36,17 +31,11 @@ class _ForeignRow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     video_id: Annotated[str, Field(min_length=1)]
-    p: Annotated[Annotated[float, Field(ge=0.0, le=1.0)] | None, BeforeValidator(_none_without_score)]
+    p: Annotated[float, Field(ge=0.0, le=1.0)] | None
     system: Annotated[str, Field(min_length=1)] = ""
     frame: Annotated[int, Field(ge=0, lt=2**31)] = _ABSENT
     start_frame: Annotated[int, Field(ge=0, lt=2**31)] = _ABSENT
     stop_frame: Annotated[int, Field(ge=1, lt=2**31)] = _ABSENT
-
-    @model_validator(mode="after")
-    def _span_holds_a_frame(self) -> _ForeignRow:
-        if self.start_frame != _ABSENT and self.start_frame >= self.stop_frame:
-            raise ValueError(f"the span [{self.start_frame}, {self.stop_frame}) holds no frame")
-        return self
 
 
 def read_foreign(path: Path, *, system: str | None = None) -> pd.DataFrame:
@@ -68,7 +57,6 @@ def read_foreign(path: Path, *, system: str | None = None) -> pd.DataFrame:
         DataError: The file is missing, unreadable or malformed; names the line and the value.
     """
     header, lines = _read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _read_csv(path)
-    _check_header(path, header)
     rows = _validate(path, lines)
     if not rows:
         raise DataError(f"{path} holds no predictions.", remedy="Write one line per video, frame or span.")
@@ -89,6 +77,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             header = [name.strip() for name in next(reader, [])]
+            _check_header(path, header)
             return header, list(_csv_lines(path, reader, header))
     except OSError as error:
         raise DataError(
@@ -120,12 +109,16 @@ def _read_parquet(path: Path) -> tuple[list[str], list[tuple[int, dict[str, Any]
         raise DataError(
             f"{path} cannot be read as Parquet: {error}.", remedy="Give the path of a CSV or Parquet file."
         ) from None
+    _check_header(path, table.column_names)
     return list(table.column_names), list(enumerate(table.to_pylist(), start=1))
 
 
 def _validate(path: Path, lines: list[tuple[int, dict[str, Any]]]) -> list[_ForeignRow]:
+    for _, values in lines:
+        if _is_no_score(values["p"]):
+            values["p"] = None
     try:
-        return TypeAdapter(list[_ForeignRow]).validate_python([values for _, values in lines])
+        rows = TypeAdapter(list[_ForeignRow]).validate_python([values for _, values in lines])
     except ValidationError as error:
         first = error.errors()[0]
         index, *column = first["loc"]
@@ -133,8 +126,22 @@ def _validate(path: Path, lines: list[tuple[int, dict[str, Any]]]) -> list[_Fore
         what = f"{column[0]} = {values.get(str(column[0]))!r}: " if column else ""
         raise DataError(
             f"{path}, line {number}: {what}{first['msg']}.",
-            remedy=f"Mend that line; {len(error.errors())} in all are wrong. Expected: {_EXPECTED}; p from 0 to 1.",
+            remedy=f"Mend that line (wrong values in all: {error.error_count()}). Expected: {_EXPECTED}; p is 0 to 1.",
         ) from None
+    for (number, _), row in zip(lines, rows, strict=True):
+        if row.start_frame != _ABSENT and row.start_frame >= row.stop_frame:
+            raise DataError(
+                f"{path}, line {number}: the span [{row.start_frame}, {row.stop_frame}) holds no frame.",
+                remedy="Count frames from 0 and write stop_frame as one past the last frame.",
+            )
+    return rows
+
+
+def _is_no_score(value: object) -> bool:
+    """Return whether this is what tools write where they have no score."""
+    if isinstance(value, str):
+        return value.strip().lower() in _NO_SCORE
+    return value is None or value != value  # noqa: PLR0124 - only NaN differs from itself
 
 
 def _to_table(rows: list[_ForeignRow], header: Sequence[str], default_system: str) -> pd.DataFrame:

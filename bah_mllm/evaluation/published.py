@@ -51,33 +51,34 @@ def published_results() -> tuple[PublishedCell, ...]:
 
 
 def published_cells(
-    *, edition: str, level: str, system: str, window_frames: int | None, split: str | None = "test"
+    *, edition: str, level: str, split: str | None, system: str, window_frames: int | None, aggregation: str
 ) -> Mapping[str, PublishedCell]:
     """Return what the paper reports for the same prompt, window and level.
 
-    Prompts are matched by their name, whatever the engine: the paper ran Video-LLaVA-7B, so that the difference to
-    another model is what the reader wants to see. Frame-level numbers of iclr2026 come without a window and are matched
-    with none. Other systems are matched by the exact name in the file.
+    Prompts are matched by their name, whatever the engine: the paper ran Video-LLaVA-7B, and the difference to another
+    model is what the reader wants to see. At video level the paper's prompts saw the whole video once (``video``), its
+    supervised models were aggregated from frames (``max24``). Frame-level numbers of iclr2026 name no window and are
+    never matched. Other systems are matched by their exact name in the file.
 
     Args:
         edition: ``v1`` or ``iclr2026``.
         level: ``frame`` or ``video``.
+        split: The paper reports the test split; nothing is returned for others.
         system: As in the rows: ``transcript_def1@video-llava:...``, or a name in the file.
         window_frames: As in the rows.
-        split: The paper reports the test split; nothing is returned for others.
+        aggregation: As in the results.
 
     Returns:
         Metric name to the published cell; empty where the paper has none.
     """
-    if split != "test":
+    prompt, at, _ = system.partition("@")
+    is_prompt = bool(at) and prompt in _PROMPTS
+    paper_aggregation = "coverage" if level == "frame" else "video" if is_prompt else "max24"
+    if split != "test" or aggregation != paper_aggregation:
         return {}
-    prompt, is_prompt, _ = system.partition("@")
-    if is_prompt and prompt in _PROMPTS:
-        name = f"Video-LLaVA-7B {prompt}" if level == "video" else f"Video-LLaVA-7B {prompt} window {window_frames}"
-        family = "zero-shot"
-    else:
-        name, family = system, "supervised"
-    wanted = (edition, level, family, name)
+    window = f" window {window_frames}" if level == "frame" else ""
+    name = f"Video-LLaVA-7B {prompt}{window}" if is_prompt else system
+    wanted = (edition, level, "zero-shot" if is_prompt else "supervised", name)
     return {
         cell.metric: cell
         for cell in published_results()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["NONE", "Outcome", "RowGroup", "RowTable", "number_names"]
 
 NONE = -1  # stands for a missing whole number: frames, windows and labels are never negative
-
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Outcome(IntEnum):
@@ -76,14 +74,13 @@ class RowTable:
         video_ids, video = number_names(_texts(column, "video_id"))
         start, stop = _spans(column)
         score, has_p, outcome = _scores(column)
-        variants, levels = _choices(column, "variant", Variant), _choices(column, "level", Level)
         return cls(
             systems=systems,
             video_ids=video_ids,
             system=system,
             video=video,
-            variant=np.array([list(Variant).index(variant) for variant in variants], dtype=np.int64),
-            is_video_level=np.array([level is Level.VIDEO for level in levels], dtype=bool),
+            variant=_choices(column, "variant", Variant),
+            is_video_level=_choices(column, "level", Level) == list(Level).index(Level.VIDEO),
             start=start,
             stop=stop,
             window=_whole_numbers(column, "window_frames"),
@@ -170,7 +167,7 @@ def _columns_of_frame(table: Any) -> _Columns:  # noqa: ANN401 - pandas is not i
             f"The prediction table lacks the columns {', '.join(missing)}.",
             remedy="Import it with `bah-mllm import FILE`, or write the columns of the prediction schema.",
         )
-    return {name: table[name].tolist() for name in _NEEDED}
+    return {name: table[name].to_numpy(dtype=object, na_value=None).tolist() for name in _NEEDED}
 
 
 def _columns_of_rows(rows: Iterable[PredictionRow]) -> _Columns:
@@ -188,28 +185,28 @@ def _texts(columns: _Columns, name: str) -> Sequence[str]:
     return columns[name]
 
 
-def _choices(columns: _Columns, name: str, kind: type[Choice]) -> list[Choice]:
-    allowed = {str(member): member for member in kind}
+def _choices(columns: _Columns, name: str, kind: type[StrEnum]) -> Int[np.ndarray, " rows"]:
+    """Return the place of each value in an enumeration."""
+    place = {str(member): index for index, member in enumerate(kind)}
     for number, value in enumerate(columns[name]):
-        if value not in allowed:
+        if value not in place:
             raise DataError(
-                f"The prediction row {number} has the {name} {value!r}.", remedy=f"Use one of: {', '.join(allowed)}."
+                f"The prediction row {number} has the {name} {value!r}.", remedy=f"Use one of: {', '.join(place)}."
             )
-    return [allowed[value] for value in columns[name]]
+    return np.array([place[value] for value in columns[name]], dtype=np.int64)
 
 
 def _numbers(columns: _Columns, name: str) -> Float[np.ndarray, " rows"]:
-    """Return numbers, NaN for everything that is missing (None, NaN, pandas' NA)."""
-    numbers = np.empty(len(columns[name]))
-    for number, value in enumerate(columns[name]):
-        try:
-            numbers[number] = np.nan if value is None or type(value).__name__ == "NAType" else float(value)
-        except (TypeError, ValueError):
-            raise DataError(
-                f"The prediction row {number} has the {name} {value!r}, which is not a number.",
-                remedy="Write a number, or leave it empty.",
-            ) from None
-    return numbers
+    """Return numbers, NaN for None."""
+    try:
+        return np.asarray(columns[name], dtype=np.float64)
+    except (TypeError, ValueError):
+        odd = (n for n, value in enumerate(columns[name]) if not isinstance(value, int | float | None))
+        wrong = next(odd, 0)
+        raise DataError(
+            f"The prediction row {wrong} has the {name} {columns[name][wrong]!r}, which is not a number.",
+            remedy="Write a number, or leave it empty.",
+        ) from None
 
 
 def _whole_numbers(columns: _Columns, name: str) -> Int[np.ndarray, " rows"]:
@@ -248,9 +245,8 @@ def _scores(
             f"{label[first]}.",
             remedy="Give p_positive as a probability from 0 to 1, and label as 0 or 1.",
         )
-    statuses = _choices(columns, "status", Status)
-    is_ok = np.array([status is Status.OK for status in statuses], dtype=bool)
-    is_unparsed = np.array([status is Status.UNPARSED for status in statuses], dtype=bool)
+    status = _choices(columns, "status", Status)
+    is_ok, is_unparsed = (status == list(Status).index(wanted) for wanted in (Status.OK, Status.UNPARSED))
     score = np.where(np.isnan(p) & (label != NONE), label, p)
     # A score that is not a number is a failure, not a negative.
     outcome = np.where(is_ok & ~np.isnan(score), Outcome.SCORED, Outcome.FAILED)

@@ -1,1 +1,5 @@
-"""TODO"""
+"""Results for people: tables in the terminal."""
+
+from bah_mllm.report.tables import print_comparisons, print_evaluation
+
+__all__ = ["print_comparisons", "print_evaluation"]

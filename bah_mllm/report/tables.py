@@ -1,0 +1,145 @@
+"""Result tables for the terminal, readable at 100 columns and without colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bah_mllm.evaluation import Comparison, Evaluation, PublishedCell, Result, published_cells
+
+__all__ = ["print_comparisons", "print_evaluation"]
+
+# Column heading to metric. The others (accuracy, Brier, ECE, negative F1) are in the JSON.
+_COLUMNS = {"F1": "f1", "macro-F1": "macro_f1", "WF1": "wf1", "AP": "ap", "AP_bah": "ap_bah", "AUROC": "auroc"}
+
+_UNDEFINED = "-"
+
+
+def print_evaluation(
+    evaluation: Evaluation, *, console: Console, edition: str | None = None, header: str | None = None
+) -> None:
+    """Print systems, the anchors beneath them, and what a reader must know.
+
+    Each metric shows its value, below it the 95 % interval, and below that in brackets the paper's value where the
+    paper has the same cell.
+
+    Args:
+        evaluation: What ``evaluate_rows`` returned.
+        console: Where to print.
+        edition: ``v1`` or ``iclr2026`` puts the paper's numbers beside ours; None leaves them out.
+        header: First line, such as "demo set (synthetic); models are stand-ins".
+    """
+    if header:
+        console.print(escape(header), style="bold", soft_wrap=True)
+    if not evaluation.rows:
+        console.print("Nothing was judged.")
+        return
+    first = evaluation.rows[0]
+    split = f"split {first.split}" if first.split else "all videos"
+    console.print(escape(f"{first.level} level, {split}; positive where score > {first.threshold:g}"))
+    table = Table(show_lines=False, pad_edge=False, collapse_padding=True)
+    table.add_column("#", justify="right")
+    table.add_column("system", overflow="fold", ratio=1, min_width=16)
+    table.add_column("n\nm/u/f", justify="right")
+    for heading in _COLUMNS:
+        table.add_column(heading, justify="right", min_width=7)
+    has_published = False
+    for number, row in enumerate(evaluation.rows, start=1):
+        published = {} if edition is None else _published(row, edition)
+        has_published |= bool(published)
+        table.add_row(str(number), _name(row), _counts(row), *_cells(row, published))
+    _add_anchors(table, evaluation)
+    console.print(table)
+    for line in _legend(evaluation, has_published=has_published):
+        console.print(escape(line), soft_wrap=False)
+
+
+def print_comparisons(comparisons: Iterable[Comparison], *, console: Console) -> None:
+    """Print paired differences: the value, its 95 % interval and the two-sided p-value below each other."""
+    for comparison in comparisons:
+        n = f"{comparison.n:,} items of {comparison.n_participants} participants"
+        table = Table(title=escape(f"{comparison.system} minus {comparison.baseline} ({n})"), title_justify="left")
+        for heading in _COLUMNS:
+            table.add_column(heading, justify="right")
+        cells = []
+        for metric in _COLUMNS.values():
+            found = comparison.differences[metric]
+            if found.value is None:
+                cells.append(_UNDEFINED)
+                continue
+            lines = [f"{found.value:+.3f}"]
+            if found.bounds is not None:
+                lines.append(f"{found.bounds[0]:+.2f} {found.bounds[1]:+.2f}")
+            if found.p_value is not None:
+                lines.append(f"p {_decimal(found.p_value, 3)}")
+            cells.append("\n".join(lines))
+        table.add_row(*cells)
+        console.print(table)
+
+
+def _published(row: Result, edition: str) -> Mapping[str, PublishedCell]:
+    return published_cells(
+        edition=edition,
+        level=row.level,
+        split=row.split,
+        system=row.system,
+        window_frames=row.window_frames,
+        aggregation=row.aggregation or "",
+    )
+
+
+def _name(row: Result) -> str:
+    window = f"window {row.window_frames}, " if row.window_frames is not None else ""
+    mark = " (!)" if row.collapse else ""
+    return escape(f"{row.system}\n{window}{row.aggregation}{mark}")
+
+
+def _counts(row: Result) -> str:
+    return f"{row.n:,}\n{row.n_missing}/{row.n_unparsed}/{row.n_failed}"
+
+
+def _cells(row: Result, published: Mapping[str, PublishedCell]) -> list[str]:
+    cells = []
+    for metric in _COLUMNS.values():
+        value, bounds = row.metric(metric), row.ci[metric]
+        lines = [_UNDEFINED if value is None else _decimal(value, 3)]
+        if bounds is not None:
+            lines.append(f"{_decimal(bounds[0], 2)}-{_decimal(bounds[1], 2)}")
+        if metric in published:
+            lines.append(f"({_decimal(published[metric].value, 3)})")
+        cells.append("\n".join(lines))
+    return cells
+
+
+def _decimal(value: float, places: int) -> str:
+    """Write a number from 0 to 1 without its leading zero: seven columns hold an interval."""
+    text = f"{value:.{places}f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def _add_anchors(table: Table, evaluation: Evaluation) -> None:
+    several = len({anchor.item_set for anchor in evaluation.anchors}) > 1
+    for index, anchor in enumerate(evaluation.anchors):
+        if index == 0 or anchor.item_set != evaluation.anchors[index - 1].item_set:
+            table.add_section()
+        judged = [str(n) for n, row in enumerate(evaluation.rows, start=1) if row.item_set == anchor.item_set]
+        where = f"\non the items of #{', '.join(judged)}" if several else ""
+        table.add_row("", escape(f"{anchor.system}{where}"), f"{anchor.n:,}", *_cells(anchor, {}))
+
+
+def _legend(evaluation: Evaluation, *, has_published: bool) -> Sequence[str]:
+    lines = ["m/u/f: missing, unparsed, failed; intervals: 95 %, participants drawn with replacement"]
+    shares = {(row.item_set, row.prevalence) for row in evaluation.rows if row.prevalence is not None}
+    if shares:
+        lines.append("positive share of the labels: " + ", ".join(sorted({f"{share:.3f}" for _, share in shares})))
+    if has_published:
+        lines.append("(in brackets): the paper's value for the same prompt, window and level")
+    if any(row.collapse for row in evaluation.rows):
+        lines.append("(!): over 95 % of the answers agree; the system has probably collapsed")
+    lines += [f"anchor {name} is left out: {reason}" for name, reason in evaluation.anchors_left_out.items()]
+    lines += [f"note: {note}" for note in evaluation.notes]
+    lines += [f"note on #{n}: {note}" for n, row in enumerate(evaluation.rows, start=1) for note in row.notes]
+    return lines
