@@ -99,6 +99,10 @@ def test_examples_read_as_expected(text, expected, n_markers):
     assert neutralise(text, MARKERS) == (expected, n_markers)
 
 
+def test_markers_inside_others_are_counted_too():
+    assert neutralise("abc", ["abc", "ab"]) == ("a b c", 2)
+
+
 def test_a_marker_of_one_character_goes():
     assert neutralise("a§b", ["§"]) == ("a b", 1)
 

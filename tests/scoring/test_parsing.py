@@ -177,6 +177,7 @@ def test_the_order_of_labels_in_the_template_does_not_matter(reply):
         ({"certain": 0, "hesitant": 1, "torn": 1}, "The person seems torn and hesitant", 1),
         ({"certain": 0, "hesitant": 1, "torn": 1}, "non-hesitant", 0),
         ({"of one mind": 0, "in two minds": 1}, "She is in two minds.", 1),
+        ({"torn": 0, "torn apart": 1}, "The person is torn apart", 1),
         ({"a+b": 0, "(.*)": 1}, "a+b", 0),
         ({"-": 0, "+": 1}, "+", 1),
     ],
