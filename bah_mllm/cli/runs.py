@@ -9,122 +9,86 @@ import typer
 
 __all__ = ["run", "status"]
 
-_WHAT, _WINDOWS, _MODEL, _ANSWER, _WHERE = "What", "Windows and frames", "Model", "Answers", "Where and how"
-
 
 def run(  # noqa: PLR0913 - one parameter an option
     *,
     prompt: Annotated[
         list[str] | None,
-        typer.Option(help="Prompt name or file; repeat for several. [default: transcript_def1]", rich_help_panel=_WHAT),
+        typer.Option(help="Prompt name or file; repeat for several. [default: transcript_def1]"),
     ] = None,
     window: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Length in frames (120) or seconds (5s); repeat for several. [default: 120]", rich_help_panel=_WINDOWS
-        ),
+        typer.Option(help="Length in frames (120) or seconds (5s); repeat for several. [default: 120]"),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
             help="Data set root, manifest (CSV, Parquet) or folder of videos. [default: the demo set]",
-            rich_help_panel=_WHAT,
         ),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Split to run. [default: test, or everything]", rich_help_panel=_WHAT)
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split to run. [default: test, or everything]")] = None,
     level: Annotated[
         str | None,
-        typer.Option(help="frame (windows over each video) or video. [default: frame]", rich_help_panel=_WHAT),
+        typer.Option(help="frame (windows over each video) or video. [default: frame]"),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Only the first N videos of the split.", rich_help_panel=_WHAT)
-    ] = None,
-    prompts_dir: Annotated[
-        list[str] | None, typer.Option(help="Folder with prompt files of your own.", rich_help_panel=_WHAT)
-    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N videos of the split.")] = None,
+    prompts_dir: Annotated[list[str] | None, typer.Option(help="Folder with prompt files of your own.")] = None,
     hop: Annotated[
         str | None,
-        typer.Option(help="Start to start, frames or seconds. [default: the window]", rich_help_panel=_WINDOWS),
+        typer.Option(help="Start to start, frames or seconds. [default: the window]"),
     ] = None,
-    frames: Annotated[
-        int | None, typer.Option(help="Frames sampled from a window. [default: 8]", rich_help_panel=_WINDOWS)
-    ] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="linspace, hf or center. [default: linspace]", rich_help_panel=_WINDOWS)
-    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames sampled from a window. [default: 8]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="linspace, hf or center. [default: linspace]")] = None,
     resize: Annotated[
         str | None,
-        typer.Option(
-            help="exact (as the model's processor), fast or upstream. [default: exact]", rich_help_panel=_WINDOWS
-        ),
+        typer.Option(help="exact (as the model's processor), fast or upstream. [default: exact]"),
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(
-            help="video-llava, text or scripted. [default: video-llava; demo set: text]", rich_help_panel=_MODEL
-        ),
+        typer.Option(help="video-llava, text or scripted. [default: video-llava; demo set: text]"),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Checkpoint folder, hub id or embedded model (`models list`).", rich_help_panel=_MODEL),
+        typer.Option(help="Checkpoint folder, hub id or embedded model (`models list`)."),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision of a hub model.", rich_help_panel=_MODEL)] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu or cuda[:N]. [default: auto]", rich_help_panel=_MODEL)
-    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N]. [default: auto]")] = None,
     dtype: Annotated[
         str | None,
-        typer.Option(help="auto, float32, bfloat16 or float16. [default: auto]", rich_help_panel=_MODEL),
+        typer.Option(help="auto, float32, bfloat16 or float16. [default: auto]"),
     ] = None,
-    quantize: Annotated[str | None, typer.Option(help="4bit or 8bit.", rich_help_panel=_MODEL)] = None,
-    attention: Annotated[
-        str | None, typer.Option(help="sdpa or eager. [default: sdpa]", rich_help_panel=_MODEL)
-    ] = None,
-    wrapper: Annotated[
-        str | None, typer.Option(help="Text around the prompt. [default: the engine's]", rich_help_panel=_MODEL)
-    ] = None,
+    quantize: Annotated[str | None, typer.Option(help="4bit or 8bit.")] = None,
+    attention: Annotated[str | None, typer.Option(help="sdpa or eager. [default: sdpa]")] = None,
+    wrapper: Annotated[str | None, typer.Option(help="Text around the prompt. [default: the engine's]")] = None,
     chat_template: Annotated[
-        str | None, typer.Option(help="auto, chat or raw, for --engine text. [default: auto]", rich_help_panel=_MODEL)
+        str | None, typer.Option(help="auto, chat or raw, for --engine text. [default: auto]")
     ] = None,
     answer: Annotated[
         str | None,
         typer.Option(
             help="score (exact label probabilities) or generate (parsed reply, as the paper). [default: score]",
-            rich_help_panel=_ANSWER,
         ),
     ] = None,
-    parser: Annotated[
-        str | None, typer.Option(help="default or upstream, for generate. [default: default]", rich_help_panel=_ANSWER)
-    ] = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(help="Length of a reply in tokens. [default: 10]", rich_help_panel=_ANSWER)
-    ] = None,
+    parser: Annotated[str | None, typer.Option(help="default or upstream, for generate. [default: default]")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Length of a reply in tokens. [default: 10]")] = None,
     both_orders: Annotated[
         bool | None,
-        typer.Option("--both-orders", help="Also ask with the label order swapped.", rich_help_panel=_ANSWER),
+        typer.Option("--both-orders", help="Also ask with the label order swapped."),
     ] = None,
     content_free: Annotated[
         bool | None,
-        typer.Option("--content-free", help="Also ask with the content emptied.", rich_help_panel=_ANSWER),
+        typer.Option("--content-free", help="Also ask with the content emptied."),
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option(help="Run folder; the same command resumes it. [default: runs/<id>]", rich_help_panel=_WHERE),
+        typer.Option(help="Run folder; the same command resumes it. [default: runs/<id>]"),
     ] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="Windows that the model takes at once. [default: 1]", rich_help_panel=_WHERE)
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed. [default: 0]", rich_help_panel=_WHERE)] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML with these settings, or the run.json of a run.", rich_help_panel=_WHERE)
-    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Windows that the model takes at once. [default: 1]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed. [default: 0]")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML with these settings, or the run.json of a run.")] = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Print plan, first prompt, time and memory; run nothing.", rich_help_panel=_WHERE
-        ),
+        typer.Option("--dry-run", help="Print plan, first prompt, time and memory; run nothing."),
     ] = False,
 ) -> int:
     """Ask a model about every window of every video; write predictions that `evaluate` judges.
