@@ -68,7 +68,7 @@ class DecodeReport:
     """What reading a video took and found; grows while ``read_clips`` runs.
 
     Args:
-        n_frames: Frames that really decode; None until the end is reached (it need not be, where no window wants it).
+        n_frames: Frames that really decode; None until the end is reached, or where no window is planned.
         n_corrupt: Packets that did not decode, and frames that the decoder marks as damaged.
         frames_decoded: Frames decoded, over all passes.
         frames_converted: Frames converted and resized, over all passes.
@@ -100,7 +100,7 @@ def read_clips(
         path: A video file.
         plan: Count of frames -> windows, in any order and of any sizes, doubles merged. A window that stops before the
             end must be in the plan for every other count of frames that reaches its stop, as with ``plan_windows``.
-            Windows that are already done may be left out.
+            Windows that are already done may be left out; where none is left, the file is not read.
         spec: The clips that the model takes.
         info: What ``probe`` said about the file; asked where None.
         report: Filled while running.
@@ -111,22 +111,21 @@ def read_clips(
     info = probe(path) if info is None else info
     reader = _Reader(path, spec, info.fps, DecodeReport() if report is None else report)
     planned = frozenset(plan(info.n_frames))
-    emitted: set[Window] = set()
-    for window, clip in reader.read(planned, n_frames=info.n_frames):
-        emitted.add(window)
-        yield window, clip
-    n_frames = reader.report.n_frames
-    if n_frames is None or n_frames == info.n_frames:
+    if not planned:
+        return
+    n_frames = yield from reader.read(planned, n_frames=info.n_frames)
+    if n_frames == info.n_frames:
         return
     if n_frames == 0:
         raise MediaError(f"No frame of {path} can be decoded.", remedy="Copy the file again, or convert it to H.264.")
     planned = frozenset(plan(n_frames))
-    if not emitted <= planned:
+    if not reader.emitted <= planned:
         raise ValueError(f"plan({info.n_frames}) and plan({n_frames}) disagree on windows before the end")
-    yield from reader.read(planned - emitted, n_frames=n_frames)
-    if reader.report.n_frames not in (None, n_frames):
+    missing = planned - reader.emitted
+    n_again = (yield from reader.read(missing, n_frames=n_frames)) if missing else n_frames
+    if n_again != n_frames:
         raise MediaError(
-            f"{path} decodes to {n_frames} frames, then to {reader.report.n_frames}.",
+            f"{path} decodes to {n_frames} frames, then to {n_again}.",
             remedy="Copy the file again, or convert it to H.264.",
         )
 
@@ -136,7 +135,7 @@ class _Reader:
     """Passes over one file.
 
     ``kept`` holds the sampled frames that a window still waits for (frame number -> picture and time), ``n_waiting``
-    how many windows wait for each frame that is or will be sampled.
+    how many windows wait for each frame that is or will be sampled, ``emitted`` the windows yielded before the end.
     """
 
     path: Path
@@ -145,17 +144,16 @@ class _Reader:
     report: DecodeReport
     kept: dict[int, tuple[np.ndarray, float]] = field(default_factory=dict)
     n_waiting: Counter[int] = field(default_factory=Counter)
+    emitted: set[Window] = field(default_factory=set)
 
-    def read(self, windows: frozenset[Window], *, n_frames: int) -> Iterator[tuple[Window, Clip]]:
-        """Yield the clips of windows in one pass over a video that should have ``n_frames``.
+    def read(self, windows: frozenset[Window], *, n_frames: int) -> Generator[tuple[Window, Clip], None, int]:
+        """Yield the clips of windows in one pass over a video that should have ``n_frames``; return the true count.
 
-        Windows that stop at ``n_frames`` are yielded only where the video really ends there. Stops reading when no
-        window is left; reaching the end sets ``report.n_frames``.
+        Windows that stop at ``n_frames`` are yielded only where the video really ends there. Reads to the end even
+        where no window is left: only there is the true count known, and with it whether there are more windows.
         """
         if any(window.stop > n_frames for window in windows):
             raise ValueError(f"a window is planned beyond the {n_frames} frames of the video")
-        if not windows:
-            return
         sampled = {window: sample_indices(window, self.spec.n_frames, self.spec.sampler) for window in windows}
         self.kept.clear()
         self.n_waiting = Counter(index for sample in sampled.values() for index in set(sample.indices))
@@ -168,13 +166,13 @@ class _Reader:
                 n_decoded += 1
                 while queue and queue[0].stop == n_decoded < n_frames:
                     window = queue.popleft()
+                    self.emitted.add(window)
                     yield window, self._take(sampled[window])
-                if not queue:
-                    return
         self.report.n_frames = n_decoded
         if n_decoded == n_frames:
             for window in queue:
                 yield window, self._take(sampled[window])
+        return n_decoded
 
     def _pictures(self, container: Any) -> Iterator[tuple[UInt8[np.ndarray, "size size 3"] | None, float]]:  # noqa: ANN401
         """Yield for every frame that decodes its time and, where a window samples it, its picture."""

@@ -92,3 +92,18 @@ def test_sound_of_which_nothing_decodes_is_refused(tmp_path: Path, build: Simple
     path.write_bytes(file[: file.index(b"mdat") + 4])
     with pytest.raises(MediaError, match="none of it can be decoded"):
         read_audio(path)
+
+
+def test_a_stream_that_changes_its_rate_and_channels_is_read_whole(tmp_path: Path, build: SimpleNamespace) -> None:
+    mono, stereo = build.tone(1.0, rate_hz=48_000)[None], np.stack([build.tone(1.0, rate_hz=24_000)] * 2)
+    parts = [
+        build.sound(tmp_path / "mono.aac", mono, rate_hz=48_000),
+        build.sound(tmp_path / "stereo.aac", stereo, rate_hz=24_000),
+    ]
+    path = tmp_path / "both.aac"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    heard = read_audio(path)
+    assert len(heard) / 16_000 == pytest.approx(2.0, abs=0.2)
+    for half in np.array_split(heard, 2):
+        assert pitch_hz(half, 16_000) == pytest.approx(440, abs=3)
+        assert level(half) == pytest.approx(0.5, abs=0.03)

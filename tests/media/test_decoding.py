@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bah_mllm.core.errors import ConfigError, MediaError
@@ -85,11 +85,11 @@ def test_clips_come_as_soon_as_their_last_frame_is_there_whatever_the_order_aske
     assert stops == sorted(window.stop for window in set(windows))
 
 
-def test_reading_stops_where_no_window_is_left(video: Path) -> None:
+def test_a_single_window_converts_its_frames_alone(video: Path) -> None:
     report = DecodeReport()
     [(window, clip)] = read_clips(video, lambda n: [Window(3, 11)], SPEC, report=report)
     assert (window, clip.indices) == (Window(3, 11), tuple(range(3, 11)))
-    assert report == DecodeReport(n_frames=None, n_corrupt=0, frames_decoded=11, frames_converted=8, passes=1)
+    assert report == DecodeReport(n_frames=130, n_corrupt=0, frames_decoded=130, frames_converted=8, passes=1)
 
 
 def test_no_windows_no_work(video: Path) -> None:
@@ -139,7 +139,7 @@ def assert_as_if_the_count_were_known(
     assert {window: clip.indices for window, clip in clips} == reference(path, plan(n_true), SPEC)
     assert len(clips) == len(set(plan(n_true)))
     assert all(numbers(clip, build) == clip.indices for _, clip in clips)
-    assert report.n_frames in (n_true, None)
+    assert report.n_frames == n_true
     return report
 
 
@@ -148,7 +148,8 @@ def assert_as_if_the_count_were_known(
     sizes=st.lists(st.integers(1, 150), min_size=1, max_size=4),
     hop=st.none() | st.integers(1, 60),
 )
-@settings(max_examples=40, deadline=None)
+@example(n_planned=2, sizes=[1], hop=2)  # windows with gaps: none touches the end
+@settings(max_examples=25, deadline=None)
 def test_whatever_count_was_planned_the_windows_are_those_of_the_true_count(
     n_planned: int, sizes: list[int], hop: int | None, video: Path, build: SimpleNamespace
 ) -> None:

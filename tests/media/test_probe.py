@@ -110,6 +110,14 @@ def test_a_relative_name_like_an_address_is_a_file(
     assert probe(Path("concat:a|b.mp4")).n_frames == 4
 
 
+def test_metadata_that_is_no_text_does_no_harm(tmp_path: Path, build: SimpleNamespace) -> None:
+    path = build.video(tmp_path / "a.mkv", 4)
+    file = path.read_bytes()
+    assert b"Lavf" in file
+    path.write_bytes(file.replace(b"Lavf", b"\xff\xfe\xe9\x80"))
+    assert probe(path).n_frames == 4
+
+
 def test_frames_cut_off_by_an_edit_list_are_not_counted(tmp_path: Path, build: SimpleNamespace) -> None:
     path = build.video(tmp_path / "a.mp4", 30, codec_options={"bf": "0"})
     file = bytearray(path.read_bytes())
