@@ -44,6 +44,9 @@ class Population:
         participants: Index into ``participant_ids``, shape (items,).
         participant_ids: Sorted.
         questions: 1 to 7, or 0 where unknown, shape (items,).
+        videos: Whose item it is, as a place in ``fps``, ascending, shape (items,).
+        frames: Its number in the video, shape (items,); 0 at video level.
+        fps: Frames per second of each labelled video; NaN where unknown.
         n_unlabelled_videos: Videos of the split without any label at this level.
         n_unlabelled_frames: Frames without a label in videos that have some.
     """
@@ -53,6 +56,9 @@ class Population:
     participants: Int[np.ndarray, " items"]
     participant_ids: tuple[str, ...]
     questions: Int[np.ndarray, " items"]
+    videos: Int[np.ndarray, " items"]
+    frames: Int[np.ndarray, " items"]
+    fps: Float[np.ndarray, " videos"]
     n_unlabelled_videos: int
     n_unlabelled_frames: int
 
@@ -256,6 +262,9 @@ def _population(videos: Sequence[VideoLabels], usable: Sequence[VideoLabels], le
         participants=np.repeat(codes, n_items),
         participant_ids=people,
         questions=np.repeat(questions, n_items),
+        videos=np.repeat(np.arange(len(usable)), n_items),
+        frames=np.concatenate([np.flatnonzero(mask) for mask in known]),
+        fps=np.array([video.fps or np.nan for video in usable]),
         n_unlabelled_videos=len(videos) - len(usable),
         n_unlabelled_frames=sum(int((~mask).sum()) for mask in known),
     )

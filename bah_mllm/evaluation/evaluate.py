@@ -15,13 +15,14 @@ from bah_mllm.evaluation import metrics
 from bah_mllm.evaluation.align import Aligned, Alignment, Population, RowCounts, align
 from bah_mllm.evaluation.anchors import anchor_scores
 from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Sample, intervals
+from bah_mllm.evaluation.events import EventScores, event_scores
 from bah_mllm.evaluation.labels import Labels, TrainPrior
 from bah_mllm.evaluation.metrics import HARD_METRICS, METRICS, RANKING_METRICS, Confusion
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
 __all__ = ["COLLAPSE_SHARE", "Evaluation", "Result", "check_settings", "evaluate_rows", "metrics_of", "sample_of"]
 
@@ -62,6 +63,9 @@ class Result:
         auroc: Area under the ROC curve.
         brier: Mean squared error of the probabilities.
         ece: Expected calibration error.
+        segment_f1_30: F1 of segments at an IoU of at least 0.3; frame level only, as the two below.
+        segment_f1_50: F1 of segments at an IoU of at least 0.5.
+        onset_error_s: Median distance between the starts of paired segments, in seconds.
         ci: For each metric a 95 % interval (participant-cluster bootstrap), or None.
         n_draws_undefined: For each metric, how many draws left it undefined.
         collapse: More than 95 % of the answers agree.
@@ -95,6 +99,9 @@ class Result:
     auroc: float | None
     brier: float | None
     ece: float | None
+    segment_f1_30: float | None
+    segment_f1_50: float | None
+    onset_error_s: float | None
     ci: Mapping[str, _Bounds]
     n_draws_undefined: Mapping[str, int]
     collapse: bool
@@ -236,6 +243,7 @@ class _Judge:
         sample = sample_of(self.population, aligned.items, aligned.scores)
         n_unscored = aligned.n_missing + aligned.n_unparsed + aligned.n_failed
         return self._judge(
+            aligned.items,
             sample,
             system=aligned.system,
             variant=Variant.MAIN.value,
@@ -253,6 +261,7 @@ class _Judge:
         self, name: str, items: Int[np.ndarray, " items"], scores: Float[np.ndarray, " items"], *, item_set: int
     ) -> Result:
         return self._judge(
+            items,
             sample_of(self.population, items, scores),
             system=name,
             variant=None,
@@ -266,7 +275,12 @@ class _Judge:
             notes=(),
         )
 
-    def _judge(self, sample: Sample, **identity: Any) -> Result:  # noqa: ANN401 - the fields that are passed through
+    def _judge(
+        self,
+        items: Int[np.ndarray, " items"],
+        sample: Sample,
+        **identity: Any,  # noqa: ANN401 - fields that are passed through
+    ) -> Result:
         n = len(sample.labels)
         hard = sample.scores > self.threshold
         counts = metrics.confusion(sample.labels, hard) if n else Confusion(0, 0, 0, 0)
@@ -274,7 +288,7 @@ class _Judge:
         points = metrics_of(sample, threshold=self.threshold)
         positive_rate = float(hard.mean()) if n else None
         return Result(
-            **(identity | points),
+            **(identity | points | self._events(items, sample.labels == 1, hard)._asdict()),
             level=self.population.level.value,
             split=self.split,
             n=n,
@@ -287,6 +301,22 @@ class _Judge:
             ci={name: found[name].bounds if points[name] is not None else None for name in METRICS},
             n_draws_undefined={name: found[name].n_undefined for name in METRICS},
             collapse=positive_rate is not None and max(positive_rate, 1 - positive_rate) > COLLAPSE_SHARE,
+        )
+
+    def _events(
+        self,
+        items: Int[np.ndarray, " items"],
+        is_true: Bool[np.ndarray, " items"],
+        is_predicted: Bool[np.ndarray, " items"],
+    ) -> EventScores:
+        if self.population.level is Level.VIDEO:
+            return EventScores(None, None, None)
+        return event_scores(
+            is_true,
+            is_predicted,
+            video=self.population.videos[items],
+            frame=self.population.frames[items],
+            fps=self.population.fps,
         )
 
 
