@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -227,8 +228,11 @@ def _quantisation(bits: str, dtype: Any) -> dict[str, Any]:  # noqa: ANN401 - to
     for package in ("bitsandbytes", "accelerate"):
         import_optional(package, extra="quant", purpose=f"--quantize {bits}")
     # The vision tower and the projector are small and feed everything else; the output layer makes the scores.
-    spared = ["video_tower", "image_tower", "multi_modal_projector", "lm_head"]
+    # Full module paths: transformers 5.23 matches them from the beginning, and "video_tower" alone spares nothing.
+    spared = ["model.video_tower", "model.image_tower", "model.multi_modal_projector", "lm_head"]
     if bits == "8bit":
+        # It casts to float16 by design, and says so for every layer of every pass.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=spared)}
     return {
         "quantization_config": BitsAndBytesConfig(
@@ -283,6 +287,12 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> li
     return sorted(token for token in found if token is not None)
 
 
+def _commit(checkpoint: Checkpoint) -> str | None:
+    """Commit of a hub's checkpoint: the name of its folder in the cache. None for other folders."""
+    file = None if checkpoint.is_local else find_file(checkpoint, "config.json")
+    return file.parent.name if file is not None and file.parent.parent.name == "snapshots" else None
+
+
 def describe_model(model: PreTrainedModel, checkpoint: Checkpoint, options: EngineOptions) -> dict[str, object]:
     """Return what identifies a loaded model, for the run's manifest."""
     packages = {}
@@ -294,7 +304,7 @@ def describe_model(model: PreTrainedModel, checkpoint: Checkpoint, options: Engi
     source = Path(checkpoint.source)
     return {
         "checkpoint": str(source / checkpoint.gguf_file) if checkpoint.gguf_file else checkpoint.source,
-        "revision": getattr(model.config, "_commit_hash", None) or checkpoint.revision,
+        "revision": _commit(checkpoint) or checkpoint.revision,
         "port": "transformers",
         "architecture": type(model).__name__,
         "dtype": str(model.dtype).removeprefix("torch."),
