@@ -15,7 +15,7 @@ from bah_mllm.dataset import Dataset, demo_root, open_dataset
 from bah_mllm.engines import ENGINES, EngineOptions
 from bah_mllm.media import RESIZERS, SAMPLERS
 from bah_mllm.pipeline.config import RunConfig
-from bah_mllm.prompting import PromptTemplate, find_prompt
+from bah_mllm.prompting import Need, PromptTemplate, find_prompt
 from bah_mllm.scoring import PARSERS
 
 __all__ = ["Setup", "dataset_and_split", "prepare"]
@@ -77,7 +77,16 @@ def prepare(config: RunConfig) -> Setup:
                 f"There is no {flag} named {value!r}.", remedy=f"Choose --{flag} from: {', '.join(sorted(known))}."
             )
     templates = tuple(find_prompt(name, [Path(folder) for folder in config.prompts_dirs]) for name in config.prompts)
+    if len({template.name for template in templates}) < len(templates):
+        raise ConfigError(
+            "Two of the prompts have the same name, which names their rows.", remedy="Rename one of the files."
+        )
     for template in templates:
+        if Need.CUES in template.variables:
+            raise ConfigError(
+                f"The prompt {template.name!r} needs cues, and this release cannot observe any.",
+                remedy="Use a prompt with the transcript: `bah-mllm prompts list`.",
+            )
         if config.level not in template.front.level:
             raise ConfigError(
                 f"The prompt {template.name!r} is not made for --level {config.level}.",

@@ -1,4 +1,4 @@
-"""A small data set in BAH's layout, made on the spot: three made-up participants, grey videos, made-up words."""
+"""A small data set in BAH's layout, made on the spot, and a way to run commands; used by several folders."""
 
 from __future__ import annotations
 

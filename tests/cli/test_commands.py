@@ -1,0 +1,242 @@
+"""The contracts that other programs rely on: what commands print, and with which exit code."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, f1_score
+
+Call = Callable[..., tuple[int, str, str]]
+
+ROW_KEYS = {
+    "system", "window_frames", "aggregation", "level", "split", "n", "n_missing", "n_unparsed", "n_failed",
+    "prevalence", "positive_rate", "f1", "f1_negative", "macro_f1", "wf1", "accuracy", "ap", "ap_bah", "auroc", "brier", "ece", "ci",
+}  # fmt: skip
+METRICS = {"f1", "f1_negative", "macro_f1", "wf1", "accuracy", "ap", "ap_bah", "auroc", "brier", "ece"}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['bah-mllm', '--help']\n"
+        "from bah_mllm.cli.app import invoke\n"
+        "assert invoke(['--help']) == 0\nassert invoke(['run', '--help']) == 0\n"
+        "heavy = {'torch', 'transformers', 'pandas', 'sklearn', 'av', 'scipy', 'numpy', 'pyarrow', 'matplotlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert output.splitlines()[-1] == "[]"
+    assert "bah-mllm run --prompt transcript_def1 --window 120" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "transcript_def1",
+            "Video transcript: I want to, but no. Definition: Ambivalence is the state of having contradictory or "
+            "conflicting feelings or attitudes towards something or someone simultaneously. "
+            "Classify the emotion in the video as either 'Non-Ambivalent' or 'Ambivalent'. Respond with only one word:\n",
+        ),
+        (
+            "simple",
+            "Classify the emotion in the video as either 'Non-Ambivalent' or 'Ambivalent'. "
+            "Respond with only one word:\n",
+        ),
+    ],
+)
+def test_prompts_render_prints_exactly_the_text_and_one_newline(bah: Call, name: str, expected: str) -> None:
+    code, stdout, _ = bah("prompts", "render", name, "--transcript", "I want to, but no")
+    assert (code, stdout) == (0, expected)
+
+
+def test_prompts_render_without_a_needed_value_names_the_flag(bah: Call) -> None:
+    code, stdout, stderr = bah("prompts", "render", "transcript_def1")
+    assert (code, stdout) == (2, "")
+    assert "--transcript" in stderr
+
+
+def test_a_dropped_in_prompt_works_and_a_bad_one_names_its_line(bah: Call, tmp_path: Path, pristine_root: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    front = '+++\nversion = 1\nlevel = ["video"]\nneeds = ["transcript"]\nlabels = { "No" = 0, "Yes" = 1 }\n+++\n'
+    (folder / "yesno.jinja").write_text(front + "{{ transcript }}\nIs there a 'No' or 'Yes'?\n")
+    code, stdout, _ = bah("prompts", "render", "yesno", "--prompts-dir", folder, "--transcript", "words")
+    assert (code, stdout) == (0, "words\nIs there a 'No' or 'Yes'?\n")
+    out = tmp_path / "run"
+    code, _, stderr = bah(
+        "run", "--prompts-dir", folder, "--prompt", "yesno", "--level", "video", "--data", pristine_root,
+        "--engine", "scripted", "--out", out,
+    )  # fmt: skip
+    assert code == 0, stderr
+    (folder / "bad.jinja").write_text(front + "{{ transcript }}\n{% if %}\n")
+    code, stdout, _ = bah("prompts", "check", "bad", "--prompts-dir", folder)
+    assert code == 2
+    assert "line 8" in stdout
+    code, stdout, _ = bah("prompts", "list", "--prompts-dir", folder, "--json", "-")
+    listed = {entry["name"]: entry["problem"] for entry in json.loads(stdout)}
+    assert listed["yesno"] is None
+    assert "line 8" in listed["bad"]
+
+
+def test_every_shipped_prompt_checks(bah: Call) -> None:
+    code, stdout, _ = bah("prompts", "check")
+    assert code == 0, stdout
+    assert stdout.count(": ok") >= 10
+
+
+def test_a_new_prompt_is_a_valid_one_and_overwrites_nothing(bah: Call, tmp_path: Path) -> None:
+    assert bah("prompts", "new", tmp_path / "mine.jinja")[0] == 0
+    assert bah("prompts", "check", tmp_path / "mine.jinja")[0] == 0
+    (tmp_path / "mine.jinja").write_text("my work")
+    assert bah("prompts", "new", tmp_path / "mine.jinja")[0] == 2
+    assert (tmp_path / "mine.jinja").read_text() == "my work"
+
+
+def test_evaluate_prints_one_json_object_with_the_agreed_keys(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ("--data", pristine_root, "--split", "test")
+    bah("run", *arguments, "--engine", "scripted", "--model", "video", "--window", 8, "--window", 24, "--out", out)
+    code, stdout, _ = bah("evaluate", out, *arguments, "--level", "frame", "--json", "-", "--draws", 50)
+    assert code == 0
+    result = json.loads(stdout)
+    assert [(row["window_frames"], row["n"], row["n_missing"]) for row in result["rows"]] == [(8, 363, 0), (24, 363, 0)]
+    for row in (*result["rows"], *result["anchors"]):
+        assert set(row) >= ROW_KEYS
+        assert set(row["ci"]) == METRICS
+    assert [row["system"] for row in result["anchors"]][:2] == ["all-positive", "all-negative"]
+    # The run knows its data, split and level itself.
+    assert json.loads(bah("evaluate", out, "--json", "-", "--draws", 50)[1])["rows"] == result["rows"]
+
+
+def test_a_csv_of_another_tool_is_judged_as_scikit_learn_would(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    lines = (pristine_root / "split" / "test.txt").read_text().splitlines()
+    truth = {line.split(",")[0]: int(line.split(",")[1]) for line in lines}
+    scores = dict(zip(truth, [0.2, 0.9, 0.6, 0.4, 0.5, 0.7], strict=True))
+    with (tmp_path / "theirs.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["video_id", "p"])
+        writer.writerows(scores.items())
+    code, stdout, _ = bah(
+        "evaluate",
+        tmp_path / "theirs.csv",
+        "--data",
+        pristine_root,
+        "--split",
+        "test",
+        "--level",
+        "video",
+        "--json",
+        "-",
+    )
+    assert code == 0
+    (row,) = json.loads(stdout)["rows"]
+    labels, values = np.array(list(truth.values())), np.array(list(scores.values()))
+    assert row["f1"] == pytest.approx(f1_score(labels, values > 0.5), abs=1e-12)
+    assert row["wf1"] == pytest.approx(f1_score(labels, values > 0.5, average="weighted"), abs=1e-12)
+    assert row["ap"] == pytest.approx(average_precision_score(labels, values), abs=1e-12)
+
+
+def test_evaluate_prints_a_table_that_a_person_can_read(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    bah("run", "--data", pristine_root, "--engine", "scripted", "--model", "video", "--out", tmp_path / "run")
+    code, stdout, _ = bah("evaluate", tmp_path / "run", "--draws", 20)
+    assert code == 0
+    for words in ("transcript_def1@scripted:video", "all-positive", "question-prior", "AP_bah", "stand-in"):
+        assert words in stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("video,p\nx,0.5\n", "video_id"),
+        ("video_id,p\nx,high\n", "high"),
+        ("video_id,p\nx,1.5\n", "1.5"),
+        ("", "theirs.csv"),
+    ],
+)
+def test_a_malformed_csv_is_refused_with_what_is_wrong(
+    bah: Call, pristine_root: Path, tmp_path: Path, content: str, problem: str
+) -> None:
+    (tmp_path / "theirs.csv").write_text(content)
+    code, stdout, stderr = bah("evaluate", tmp_path / "theirs.csv", "--data", pristine_root, "--level", "video")
+    assert (code, stdout) == (2, "")
+    assert problem in stderr
+    assert stderr.count("\n") == 2
+
+
+def test_evaluating_nothing_and_what_does_not_exist_is_refused(bah: Call, tmp_path: Path) -> None:
+    assert bah("evaluate")[0] == 2
+    assert bah("evaluate", tmp_path / "nowhere")[0] == 2
+    (tmp_path / "empty").mkdir()
+    code, _, stderr = bah("evaluate", tmp_path / "empty")
+    assert code == 2
+    assert "not a run folder" in stderr
+
+
+def test_status_tells_rows_and_time_as_json(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    bah("run", "--data", pristine_root, "--engine", "scripted", "--model", "video", "--out", tmp_path / "run")
+    code, stdout, _ = bah("status", tmp_path / "run", "--json", "-")
+    state = json.loads(stdout)
+    assert (code, state["state"], state["n_rows"], state["n_planned"]) == (0, "complete", {"ok": 7}, 7)
+    assert state["counters"]["frames_decoded"] == 363
+    assert "engine" in state["seconds"]
+    assert bah("status", tmp_path)[0] == 2
+
+
+def test_data_check_names_what_is_broken_and_stats_counts(bah: Call, data_root: Path) -> None:
+    code, stdout, _ = bah("data", "check", data_root, "--decode", "--json", "-")
+    healthy = json.loads(stdout)
+    assert healthy["n_videos"] == 13
+    next(data_root.glob("Videos/*/*/*Question_4*.mp4")).write_bytes(b"broken")
+    code, stdout, _ = bah("data", "check", data_root, "--decode", "--json", "-")
+    broken = json.loads(stdout)
+    assert code == 2
+    found = {problem["where"] for problem in broken["problems"]} - {problem["where"] for problem in healthy["problems"]}
+    assert [where.split("Question_")[1][0] for where in found] == ["4"]
+    code, stdout, _ = bah("data", "stats", data_root, "--json", "-")
+    assert json.loads(stdout)["splits"]["test"]["videos"] == 6
+
+
+def test_doctor_says_what_would_run(bah: Call) -> None:
+    code, stdout, _ = bah("doctor", "--json", "-")
+    checks = {(check["topic"], check["name"]): check for check in json.loads(stdout)}
+    assert code in (0, 1)
+    assert checks["versions", "numpy"]["detail"] == np.__version__
+    assert checks["files", "supervised"]["state"] == "ok"
+    assert all(check["remedy"] for check in checks.values() if check["state"] != "ok")
+    code, stdout, _ = bah("doctor")
+    assert "what would run" in stdout
+
+
+def test_doctor_recognises_a_foreign_package_named_supervised(tmp_path: Path) -> None:
+    (tmp_path / "supervised").mkdir()
+    (tmp_path / "supervised" / "__init__.py").write_text("from supervised.automl import AutoML\n")
+    code = "from bah_mllm.cli.app import invoke; import sys; sys.exit(invoke(['doctor', '--json', '-']))"
+    finished = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    checks = {(check["topic"], check["name"]): check for check in json.loads(finished.stdout)}
+    assert finished.returncode == 1
+    assert checks["files", "supervised"]["state"] == "problem"
+    assert "mljar" in checks["files", "supervised"]["remedy"]
+
+
+def test_an_unknown_command_is_two_lines(bah: Call) -> None:
+    code, stdout, stderr = bah("evalaute")
+    assert (code, stdout) == (2, "")
+    assert stderr.splitlines()[0].startswith("error: ")
+    assert "evalaute" in stderr
+
+
+def test_the_python_front_door_gives_the_same_figures(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    import bah_mllm
+
+    bah("run", "--data", pristine_root, "--engine", "scripted", "--model", "video", "--out", tmp_path / "run")
+    printed = json.loads(bah("evaluate", tmp_path / "run", "--json", "-", "--draws", 20)[1])["rows"]
+    evaluation = bah_mllm.evaluate(tmp_path / "run", n_draws=20)
+    assert evaluation.to_json()["rows"] == printed
+    assert bah_mllm.open_dataset(pristine_root).splits == ("train", "test")
