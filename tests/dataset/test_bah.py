@@ -91,6 +91,18 @@ def test_frame_lists_stand_in_where_the_annotations_are_missing(bah_root, names)
     assert dataset.frame_labels(dataset.video(names.first)).tolist() == [0, 1, 1]
 
 
+def test_a_broken_frame_list_spares_the_other_splits(bah_root, names):
+    (bah_root / "video_annotation_transcript.yaml").unlink()
+    folder = bah_root / "split-frames"
+    folder.mkdir()
+    (folder / "test.txt").write_text("broken\n", encoding="utf-8")
+    (folder / "val.txt").write_text(f"{names.second}/frame-0.jpg,0\n", encoding="utf-8")
+    dataset = open_dataset(bah_root)
+    assert dataset.frame_labels(dataset.video(names.second)).tolist() == [0]
+    with pytest.raises(DataError, match=r"test\.txt, line 1"):
+        dataset.frame_labels(dataset.video(names.third))
+
+
 def test_changing_returned_labels_changes_nothing_else(bah_root, names):
     dataset = open_dataset(bah_root)
     dataset.frame_labels(dataset.video(names.first))[:] = 7

@@ -16,6 +16,7 @@ def test_a_report_counts_what_is_there_and_what_is_not(bah_root, names):
     report = check_dataset(open_dataset(bah_root))
     train = report.splits[0].found
     assert (train.participants, train.participants_ah, train.videos, train.videos_ah) == (1, 1, 2, 2)
+    assert train.frames is None  # one of its two videos has segments only
     assert (report.n_videos, report.n_without_file, report.n_without_transcript, report.n_without_label) == (4, 2, 1, 0)
     assert (report.n_participants, report.n_may_publish, report.n_may_challenge) == (3, 1, 2)
     assert report.compared_with == "v1"  # nearer than the larger edition

@@ -120,3 +120,17 @@ def test_word_times_beside_a_video_belong_to_it(write):
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="neither a data set nor a video"):
         open_dataset(tmp_path)
+
+
+def test_a_full_id_wins_over_the_same_name_in_a_folder(write):
+    dataset = open_dataset(write({"a.mp4": b"", "anna/a.mp4": b""}))
+    assert dataset.video("a.mp4").video_id == "a.mp4"
+    with pytest.raises(DataError, match="2 videos"):
+        dataset.video("a")
+
+
+def test_a_relative_path_stays_good_when_the_working_folder_changes(write, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(write({"set/a.mp4": b"1"}))
+    dataset = open_dataset("set")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert dataset.video("a").path.read_bytes() == b"1"
