@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Level, Status, Variant
+from bah_mllm.evaluation.rowtable import MAX_FRAMES
 from bah_mllm.predictions import COLUMNS, rows_to_frame
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ class _ForeignRow(BaseModel):
     video_id: Annotated[str, Field(min_length=1)]
     p: Annotated[float, Field(ge=0.0, le=1.0)] | None
     system: Annotated[str, Field(min_length=1)] = ""
-    frame: Annotated[int, Field(ge=0, lt=2**31)] = _ABSENT
-    start_frame: Annotated[int, Field(ge=0, lt=2**31)] = _ABSENT
-    stop_frame: Annotated[int, Field(ge=1, lt=2**31)] = _ABSENT
+    frame: Annotated[int, Field(ge=0, lt=MAX_FRAMES)] = _ABSENT
+    start_frame: Annotated[int, Field(ge=0, lt=MAX_FRAMES)] = _ABSENT
+    stop_frame: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = _ABSENT
 
 
 def read_foreign(path: Path, *, system: str | None = None) -> pd.DataFrame:

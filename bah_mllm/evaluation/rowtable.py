@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Bool, Float, Int, Int8
 
-__all__ = ["NONE", "Outcome", "RowGroup", "RowTable", "number_names"]
+__all__ = ["MAX_FRAMES", "NONE", "Outcome", "RowGroup", "RowTable", "number_names"]
 
 NONE = -1  # stands for a missing whole number: frames, windows and labels are never negative
+
+
+MAX_FRAMES = 10_000_000  # of one video, some 100 hours: a slip in one row must not claim the memory of the machine
 
 
 class Outcome(IntEnum):
@@ -228,6 +231,12 @@ def _spans(columns: _Columns) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray,
         raise DataError(
             f"The prediction row {wrong[0]} has the span [{start[wrong[0]]}, {stop[wrong[0]]}), which holds no frame.",
             remedy="Count frames from 0, write the stop as one past the last frame, and give both or neither.",
+        )
+    if (stop > MAX_FRAMES).any():
+        first = int(np.flatnonzero(stop > MAX_FRAMES)[0])
+        raise DataError(
+            f"The prediction row {first} has the stop_frame {stop[first]}, over {MAX_FRAMES:,}.",
+            remedy="Count frames from the start of each video; milliseconds or running numbers do not fit.",
         )
     return start, stop
 

@@ -254,6 +254,7 @@ def test_a_score_that_is_not_a_number_is_a_failure():
         ("p_positive", 1.5, "p_positive 1.5"),
         ("p_positive", float("inf"), "p_positive inf"),
         ("start_frame", -4, "start_frame -4"),
+        ("stop_frame", 2_000_000_000, "stop_frame 2000000000"),
         ("stop_frame", 0, r"\[0, 0\)"),
         ("status", "fine", "status 'fine'"),
         ("level", "clip", "level 'clip'"),

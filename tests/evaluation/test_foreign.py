@@ -74,6 +74,7 @@ def test_files_of_a_spreadsheet_program_with_a_byte_order_mark_are_read(tmp_path
         ("video_id,p\nv1,yes\n", "line 2: p = 'yes'"),
         ("video_id,p\n,0.5\n", "line 2: video_id = ''"),
         ("video_id,p,frame\nv1,0.5,1.5\n", "line 2: frame = '1.5'"),
+        ("video_id,p,frame\nv1,0.5,2000000000\n", "line 2: frame = '2000000000'"),
         ("video_id,p,frame\nv1,0.5,-1\n", "line 2: frame = '-1'"),
         ("video_id,p,frame\nv1,0.5,\n", "line 2: frame = ''"),
         ("video_id,p,start_frame,stop_frame\nv1,0.5,8,8\n", r"line 2: the span \[8, 8\)"),
