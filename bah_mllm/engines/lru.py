@@ -45,6 +45,8 @@ class Lru(Generic[Key, Value]):
         """Keep a value, in place of an earlier one of that key."""
         if key in self._values:
             self._size -= self._size_of(self._values.pop(key))
+        if self._size_of(value) > self._max_size:
+            return  # it would push out all others, and then itself
         self._values[key] = value
         self._size += self._size_of(value)
         while self._size > self._max_size:
