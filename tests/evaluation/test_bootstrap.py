@@ -24,7 +24,7 @@ NAMES = metrics.METRICS
 def make_sample(rng: np.random.Generator, kind: str, *, n: int = 150, n_participants: int = 6) -> Sample:
     scores = {
         "distinct": rng.random(n),
-        "tied": rng.integers(0, 8, n) / 7,
+        "tied": rng.integers(0, 9, n) / 8,  # 0.5 among them
         "constant": np.full(n, 0.4),
         "hard": rng.integers(0, 2, n).astype(float),
     }[kind]
