@@ -162,8 +162,8 @@ def smooth_outline(points: Points, steps: int = 5) -> Points:
 
 def blend(under: Image, over: Image, weight: Image) -> None:
     """Lay one picture over another, in place; weight 0..255 per pixel."""
-    share = weight[..., None].astype(np.float32) / 255
-    under[:] = (over * share + under * (1 - share)).astype(np.uint8)
+    share = weight.astype(np.float32) * np.float32(1 / 255)
+    under[:] = cv2.blendLinear(over, np.ascontiguousarray(under), share, 1 - share)
 
 
 class Avatar:
@@ -266,7 +266,7 @@ class Avatar:
         *, bottom_flares: bool = False,
     ) -> Part:  # fmt: skip
         """An egg-shaped surface from its top down to `reach(azimuth)`; below the middle it hangs straight down."""
-        n_around, n_down = 64, 16
+        n_around, n_down = (64, 16) if radii[0] > 0.5 else (24, 10)  # ears and buns need fewer
         azimuth, level = np.meshgrid(np.linspace(-np.pi, np.pi, n_around + 1), np.linspace(0, 1, n_down), indexing="ij")
         end = reach(azimuth)
         end_angle = np.where(end < 0, np.arccos(np.clip(-end / radii[1], -1, 1)), np.pi / 2)
@@ -360,13 +360,21 @@ class Avatar:
 
     def _draw_body(self, canvas: Image, e: Expression) -> None:
         """Shoulders and neck; they follow the head only a little."""
-        shift = np.array([e.sway_x * 0.6, e.sway_y * 0.4])
+        first_row, picture, mask = self.body
+        shift_x, shift_y = self.scale_px * 0.6 * e.sway_x, self.scale_px * 0.4 * e.sway_y
+        move = np.array([[1, 0, shift_x], [0, 1, shift_y]])
+        size = (picture.shape[1], picture.shape[0])
+        moved = [cv2.warpAffine(q, move, size, borderMode=cv2.BORDER_REPLICATE) for q in (picture, mask)]
+        blend(canvas[first_row:], *moved)
 
+    @cached_property
+    def body(self) -> tuple[int, Image, Image]:
+        """First row, picture and mask of the body at rest."""
         first_row = int(self._project(np.array([[0.0, 0.4, 0.9]]))[0, 1])
-        part = canvas[first_row:]
+        part = self.background[first_row:]
 
         def to_px(points: list[tuple[float, float]]) -> NDArray[np.int32]:
-            flat = np.array([[x + shift[0], y + shift[1], 0.9] for x, y in points])
+            flat = np.array([[x, y, 0.9] for x, y in points])
             return np.asarray((smooth_outline(self._project(flat)) - [0, first_row]).round(), dtype=np.int32)
 
         layer = part.copy()
@@ -387,7 +395,8 @@ class Avatar:
         mask = np.zeros(part.shape[:2], np.uint8)
         for outline in (torso, neck):
             cv2.fillPoly(mask, [to_px(outline)], 255)
-        blend(part, cv2.GaussianBlur(layer, (0, 0), 3.5), cv2.GaussianBlur(mask, (0, 0), 1.5))
+        soft = [cv2.GaussianBlur(layer, (0, 0), 3.5), cv2.GaussianBlur(mask, (0, 0), 1.5)]
+        return first_row, np.asarray(soft[0], dtype=np.uint8), np.asarray(soft[1], dtype=np.uint8)
 
     def _shade(self, normals: Points, albedo: Points, gloss: float) -> Points:
         key = np.clip(normals @ self.light, 0, 1)

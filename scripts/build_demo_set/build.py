@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import annotate
+import cv2  # noqa: TID253
 import numpy as np
 from avatar import Avatar
 from encode import mix, write_mp4
@@ -47,6 +48,7 @@ def segments_of(performance: Performance) -> list[tuple[float, float]]:
 
 def stage(video: Video, out: Path, *, text_only: bool) -> annotate.Take:
     """Make one video; returns what the annotation files say about it."""
+    cv2.setNumThreads(1)  # one video a core is faster than many threads on one picture
     rng = np.random.default_rng(video.seed)
     performance = rehearse(video)
     n_frames = math.ceil(len(performance.sound) / RATE_HZ * FPS)
