@@ -22,9 +22,9 @@ VIDEOS = [
 ]
 
 
-def _write_grey_video(path: Path, n_frames: int) -> None:
+def _write_grey_video(path: Path, n_frames: int, *, fps: int = 24) -> None:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=24, options={"preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
         stream.width = stream.height = 32
         stream.pix_fmt = "yuv420p"
         for k in range(n_frames):
@@ -78,7 +78,7 @@ def data_root(pristine_root: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def write_grey_video() -> Callable[[Path, int], None]:
+def write_grey_video() -> Callable[..., None]:
     return _write_grey_video
 
 

@@ -86,7 +86,7 @@ class RowTable:
             is_video_level=_choices(column, "level", Level) == list(Level).index(Level.VIDEO),
             start=start,
             stop=stop,
-            window=_whole_numbers(column, "window_frames"),
+            window=_windows(column),
             score=score,
             has_p=has_p,
             outcome=outcome,
@@ -160,6 +160,8 @@ _NEEDED = (
     "status",
 )
 
+_OPTIONAL = ("window_s",)
+
 _Columns = Mapping[str, Sequence[Any]]
 
 
@@ -170,12 +172,28 @@ def _columns_of_frame(table: Any) -> _Columns:  # noqa: ANN401 - pandas is not i
             f"The prediction table lacks the columns {', '.join(missing)}.",
             remedy="Import it with `bah-mllm import FILE`, or write the columns of the prediction schema.",
         )
-    return {name: table[name].to_numpy(dtype=object, na_value=None).tolist() for name in _NEEDED}
+    names = [*_NEEDED, *(name for name in _OPTIONAL if name in table.columns)]
+    return {name: table[name].to_numpy(dtype=object, na_value=None).tolist() for name in names}
 
 
 def _columns_of_rows(rows: Iterable[PredictionRow]) -> _Columns:
     rows = list(rows)
-    return {name: [getattr(row, name) for row in rows] for name in _NEEDED}
+    return {name: [getattr(row, name) for row in rows] for name in (*_NEEDED, *_OPTIONAL)}
+
+
+def _windows(columns: _Columns) -> Int[np.ndarray, " rows"]:
+    """Return the window of each row in frames.
+
+    A window asked for in seconds has as many frames as the video's rate gives it: all such rows belong to one system,
+    and get the commonest of their lengths.
+    """
+    window = _whole_numbers(columns, "window_frames")
+    if "window_s" in columns:
+        window_s = _numbers(columns, "window_s")
+        for length_s in np.unique(window_s[~np.isnan(window_s)]):
+            lengths, n_rows = np.unique(window[window_s == length_s], return_counts=True)
+            window[window_s == length_s] = lengths[n_rows.argmax()]
+    return window
 
 
 def _texts(columns: _Columns, name: str) -> Sequence[str]:

@@ -106,6 +106,11 @@ class RunConfig(BaseModel):
     def _lengths_can_be_read(self) -> RunConfig:
         for text in (*self.windows, *([self.hop] if self.hop else [])):
             Length.parse(text)
+        if len({Length.parse(text).seconds is None for text in self.windows}) > 1:
+            raise ConfigError(
+                f"The windows {', '.join(self.windows)} are partly frames and partly seconds.",
+                remedy="Give all of them in frames or all in seconds; run twice for both.",
+            )
         for name, values in (("prompt", self.prompts), ("window", self.windows)):
             twice = {value for value in values if values.count(value) > 1}
             if twice:

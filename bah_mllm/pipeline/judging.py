@@ -84,7 +84,7 @@ def _judge(
     dataset, split = dataset_and_split(None if data is None else str(data), split)
     _check_fingerprints(dataset, runs, manifests)
     labels = collect_labels(dataset, level=Level(level))
-    rows = _collect_rows([Path(path) for path in paths])
+    rows = _collect_rows([Path(path) for path in paths], dataset)
     evaluation = evaluate_rows(rows, labels, level=level, split=split, threshold=threshold, n_draws=n_draws, seed=seed)
     notes = [note for manifest in manifests for note in manifest.notes]
     if dataset.is_synthetic and not notes:
@@ -113,19 +113,35 @@ def _check_fingerprints(dataset: Dataset, runs: Sequence[Path], manifests: Seque
             say(f"note: {run} was made on another state of the data set ({then[:12]}, now {now[:12]}).")
 
 
-def _collect_rows(paths: Sequence[Path]) -> pd.DataFrame:
+def _collect_rows(paths: Sequence[Path], dataset: Dataset) -> pd.DataFrame:
     import pandas as pd
 
     tables = []
+    taken: dict[str, Path] = {}
     for path in paths:
         if path.is_dir():
             rows = read_run(path)
             if not rows:
                 raise DataError(f"The run {path} has no rows yet.", remedy="Wait, or start the run again to go on.")
-            tables.append(rows_to_frame(rows))
+            table = rows_to_frame(rows)
         else:
-            tables.append(read_foreign(path))
+            table = read_foreign(path)
+            ids = {name: _video_id(dataset, name) for name in table["video_id"].unique()}
+            table["video_id"] = table["video_id"].map(ids)
+        # Two runs of one system (other frames, another seed) are two systems here: neither replaces the other.
+        twice = sorted(set(table["system"]) & set(taken))
+        table["system"] = table["system"].replace({name: f"{name} [{path.name}]" for name in twice})
+        taken |= dict.fromkeys(table["system"], path)
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def _video_id(dataset: Dataset, name: str) -> str:
+    """Return the id of a video that another tool names by file or stem; an unknown name stays, and is counted."""
+    try:
+        return dataset.video(name).video_id
+    except DataError:
+        return name
 
 
 def collect_labels(dataset: Dataset, *, level: Level) -> Labels:

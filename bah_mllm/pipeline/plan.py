@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bah_mllm.core.errors import MediaError
 from bah_mllm.core.records import Level, Video
 from bah_mllm.core.timeline import Window, plan_windows
 from bah_mllm.media import MediaInfo, probe
 
-__all__ = ["Span", "VideoPlan", "plan_spans", "plan_videos"]
+__all__ = ["WHOLE_VIDEO", "Lengths", "Span", "VideoPlan", "plan_spans", "plan_videos"]
 
 _PROBES_AT_ONCE = 4
+
+
+class Lengths(NamedTuple):
+    """Window and hop as asked for: in frames, and the window in seconds where it was given so."""
+
+    window_frames: int | None
+    hop_frames: int | None
+    window_s: float | None
+
+
+WHOLE_VIDEO = Lengths(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +35,11 @@ class Span:
 
     Args:
         window: Frames that the model sees, or None for a video-level question about words alone.
-        lengths: Pairs of window and hop in frames, as asked for; a pair of None at video level.
+        lengths: What was asked for; all None at video level.
     """
 
     window: Window | None
-    lengths: tuple[tuple[int | None, int | None], ...]
+    lengths: tuple[Lengths, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +79,20 @@ def _plan_video(video: Video) -> VideoPlan:
         return VideoPlan(video, None, error.problem)
 
 
-def plan_spans(
-    n_frames: int, *, level: Level, window_frames: Iterable[int], hop_frames: int | None
-) -> tuple[Span, ...]:
+def plan_spans(n_frames: int, *, level: Level, lengths: Sequence[Lengths]) -> tuple[Span, ...]:
     """Return the windows of one video, each once, in the order in which decoding completes them.
 
     Args:
         n_frames: Length of the video in frames.
         level: At video level the only window is the whole video.
-        window_frames: Lengths asked for.
-        hop_frames: Start to start; each window's own length where None.
+        lengths: Windows and hops asked for.
     """
     if level is Level.VIDEO:
-        return (Span(Window(0, n_frames), ((None, None),)),)
-    lengths: dict[Window, list[tuple[int | None, int | None]]] = defaultdict(list)
-    for length in dict.fromkeys(window_frames):
-        hop = hop_frames or length
-        for window in plan_windows(n_frames, window_frames=length, hop_frames=hop):
-            lengths[window].append((length, hop))
-    return tuple(
-        Span(window, tuple(lengths[window]))
-        for window in sorted(lengths, key=lambda window: (window.stop, window.start))
-    )
+        return (Span(Window(0, n_frames), (WHOLE_VIDEO,)),)
+    asked: dict[Window, list[Lengths]] = defaultdict(list)
+    for length in lengths:
+        if length.window_frames is not None:
+            for window in plan_windows(n_frames, window_frames=length.window_frames, hop_frames=length.hop_frames):
+                asked[window].append(length)
+    in_order = sorted(asked, key=lambda window: (window.stop, window.start))
+    return tuple(Span(window, tuple(asked[window])) for window in in_order)

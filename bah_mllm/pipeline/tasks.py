@@ -12,7 +12,7 @@ from bah_mllm.core.errors import MediaError
 from bah_mllm.core.records import Clip, Level, RenderedPrompt, Status, Transcript, Variant, Video, WindowJob
 from bah_mllm.core.timeline import Length, Window, time_of
 from bah_mllm.media import ClipSpec, DecodeReport, read_clips
-from bah_mllm.pipeline.plan import Span, VideoPlan, plan_spans
+from bah_mllm.pipeline.plan import WHOLE_VIDEO, Lengths, Span, VideoPlan, plan_spans
 from bah_mllm.pipeline.setup import Setup
 from bah_mllm.predictions import PredictionKey, PredictionRow
 from bah_mllm.prompting import Need, PromptTemplate, PromptValues, missing_needs, render_prompt
@@ -86,7 +86,9 @@ class Tasks:
     def windows_per_length(self) -> dict[int | None, int]:
         """Return how many windows there are of each length asked for, in frames (None: whole videos)."""
         usable = [plan for plan in self._plans if plan.problem is None]
-        return dict(Counter(length for plan in usable for span in self._spans(plan) for length, _ in span.lengths))
+        return dict(
+            Counter(length.window_frames for plan in usable for span in self._spans(plan) for length in span.lengths)
+        )
 
     def first_prompt(self) -> RenderedPrompt | None:
         """Return the first prompt that can be rendered, as the model would be asked it."""
@@ -104,21 +106,20 @@ class Tasks:
             plan: The video.
             n_frames: True count of frames, where it is not what the file says.
         """
-        windows = [Length.parse(text) for text in self._setup.config.windows]
+        lengths = self._lengths(plan)
         if plan.info is None:
-            lengths = [length.in_frames(fps=plan.fps) for length in windows]
-            at_frame_level = tuple((length, self._hop_frames(plan) or length) for length in lengths)
-            return (Span(None, at_frame_level if self._level is Level.FRAME else ((None, None),)),)
-        return plan_spans(
-            n_frames or plan.info.n_frames,
-            level=self._level,
-            window_frames=[length.in_frames(fps=plan.fps) for length in windows],
-            hop_frames=self._hop_frames(plan),
-        )
+            return (Span(None, lengths if self._level is Level.FRAME else (WHOLE_VIDEO,)),)
+        return plan_spans(n_frames or plan.info.n_frames, level=self._level, lengths=lengths)
 
-    def _hop_frames(self, plan: VideoPlan) -> int | None:
-        hop = self._setup.config.hop
-        return Length.parse(hop).in_frames(fps=plan.fps) if hop is not None else None
+    def _lengths(self, plan: VideoPlan) -> tuple[Lengths, ...]:
+        """Return the windows asked for, in frames of this video; lengths that come to the same are one."""
+        config = self._setup.config
+        hop_frames = Length.parse(config.hop).in_frames(fps=plan.fps) if config.hop is not None else None
+        found: dict[int, Lengths] = {}
+        for length in map(Length.parse, config.windows):
+            window_frames = length.in_frames(fps=plan.fps)
+            found.setdefault(window_frames, Lengths(window_frames, hop_frames or window_frames, length.seconds))
+        return tuple(found.values())
 
     def __iter__(self) -> Iterator[Task]:
         for plan in self._plans:
@@ -189,7 +190,7 @@ class Tasks:
         template: PromptTemplate,
         variant: Variant,
         window: Window | None,
-        length: tuple[int | None, int | None],
+        length: Lengths,
     ) -> PredictionRow:
         return PredictionRow(
             system=system_name(template, self._engine),
@@ -199,8 +200,9 @@ class Tasks:
             level=self._level,
             start_frame=None if window is None else window.start,
             stop_frame=None if window is None else window.stop,
-            window_frames=length[0],
-            hop_frames=length[1],
+            window_frames=length.window_frames,
+            window_s=length.window_s,
+            hop_frames=length.hop_frames,
             status=Status.ENGINE_ERROR,
             detail="not answered",
         )

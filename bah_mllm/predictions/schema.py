@@ -30,6 +30,8 @@ class PredictionRow(BaseModel):
         start_frame: First frame of the span; None where the video is not there.
         stop_frame: One past the last frame; None where the video is not there.
         window_frames: The window asked for, in frames (the last one of a video may be shorter); None at video level.
+        window_s: The window asked for, in seconds, where it was; ``window_frames`` is then its length at this video's
+            frame rate, and rows that differ in it belong together.
         hop_frames: Start to start, in frames; None at video level.
         p_positive: Probability of ambivalence or hesitancy, 0 to 1; None unless the status is ``ok``, or where the
             system gives only labels.
@@ -52,6 +54,7 @@ class PredictionRow(BaseModel):
     start_frame: Annotated[int, Field(ge=0)] | None = None
     stop_frame: Annotated[int, Field(ge=1)] | None = None
     window_frames: Annotated[int, Field(ge=1)] | None = None
+    window_s: Annotated[float, Field(gt=0)] | None = None
     hop_frames: Annotated[int, Field(ge=1)] | None = None
     p_positive: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     label: Annotated[int, Field(ge=0, le=1)] | None = None

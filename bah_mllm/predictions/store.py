@@ -243,6 +243,6 @@ def rows_to_frame(rows: Iterable[PredictionRow]) -> pd.DataFrame:
     frame = pd.DataFrame.from_records(records, columns=list(COLUMNS))
     for column in ("start_frame", "stop_frame", "window_frames", "hop_frames", "label"):
         frame[column] = frame[column].astype("Int64")
-    for column in ("p_positive", "seconds"):
+    for column in ("p_positive", "seconds", "window_s"):
         frame[column] = frame[column].astype("float64")
     return frame

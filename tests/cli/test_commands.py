@@ -17,7 +17,8 @@ Call = Callable[..., tuple[int, str, str]]
 
 ROW_KEYS = {
     "system", "window_frames", "aggregation", "level", "split", "n", "n_missing", "n_unparsed", "n_failed",
-    "prevalence", "positive_rate", "f1", "f1_negative", "macro_f1", "wf1", "accuracy", "ap", "ap_bah", "auroc", "brier", "ece", "ci",
+    "prevalence", "positive_rate", "f1", "f1_negative", "macro_f1", "wf1", "accuracy", "ap",
+    "ap_bah", "auroc", "brier", "ece", "ci",
 }  # fmt: skip
 METRICS = {"f1", "f1_negative", "macro_f1", "wf1", "accuracy", "ap", "ap_bah", "auroc", "brier", "ece"}
 
@@ -42,7 +43,8 @@ def test_help_loads_nothing_heavy() -> None:
             "transcript_def1",
             "Video transcript: I want to, but no. Definition: Ambivalence is the state of having contradictory or "
             "conflicting feelings or attitudes towards something or someone simultaneously. "
-            "Classify the emotion in the video as either 'Non-Ambivalent' or 'Ambivalent'. Respond with only one word:\n",
+            "Classify the emotion in the video as either 'Non-Ambivalent' or 'Ambivalent'. "
+            "Respond with only one word:\n",
         ),
         (
             "simple",

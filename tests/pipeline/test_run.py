@@ -77,10 +77,24 @@ def test_seconds_are_turned_into_frames_at_the_rate_of_the_video(
 ) -> None:
     bah(*run_arguments(pristine_root, tmp_path / "run", "--prompt", "simple", "--window", "2s", "--hop", "1s"))
     rows = [row for row in read_run(tmp_path / "run") if question_of(row) == 1]
-    assert [(row.start_frame, row.stop_frame, row.window_frames, row.hop_frames) for row in rows] == [
-        (0, 48, 48, 24),
-        (24, 50, 48, 24),
+    assert [(row.start_frame, row.stop_frame, row.window_frames, row.hop_frames, row.window_s) for row in rows] == [
+        (0, 48, 48, 24, 2.0),
+        (24, 50, 48, 24, 2.0),
     ]
+
+
+def test_windows_in_seconds_are_one_system_whatever_the_frame_rates(
+    bah: Call, data_root: Path, tmp_path: Path, write_grey_video: Callable[..., None]
+) -> None:
+    faster = next(data_root.glob("Videos/*/*/*Question_1*.mp4"))
+    write_grey_video(faster, 50, fps=30)
+    bah(*run_arguments(data_root, tmp_path / "run", "--prompt", "simple", "--window", "1s"))
+    assert {(question_of(row) == 1, row.window_frames) for row in read_run(tmp_path / "run")} == {
+        (True, 30),
+        (False, 24),
+    }
+    result = json.loads(bah("evaluate", tmp_path / "run", "--json", "-", "--draws", 0)[1])
+    assert [(row["window_frames"], row["n"], row["n_missing"]) for row in result["rows"]] == [(24, 363, 0)]
 
 
 def test_a_second_start_does_nothing_and_a_longer_one_only_the_rest(
@@ -241,6 +255,7 @@ def test_a_hostile_transcript_does_no_harm(bah: Call, data_root: Path, tmp_path:
         (["--window", "0"], "'0'"),
         (["--window", "fast"], "'fast'"),
         (["--window", "8", "--window", "8"], "twice"),
+        (["--window", "8", "--window", "1s"], "8, 1s"),
         (["--prompt", "transcript_deff1"], "transcript_deff1"),
         (["--engine", "vide-llava"], "vide-llava"),
         (["--split", "tset"], "tset"),
