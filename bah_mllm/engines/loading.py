@@ -58,6 +58,7 @@ class Checkpoint:
         source: Folder, or hub id.
         gguf_file: Name of the ``.gguf`` file in the folder, or None.
         is_local: It is a folder; nothing is asked of a hub.
+        is_managed: It is in our own cache: the name says it all.
         revision: Commit, tag or branch on the hub; None for folders and for the hub's main branch.
     """
 
@@ -65,12 +66,17 @@ class Checkpoint:
     source: str
     gguf_file: str | None
     is_local: bool
+    is_managed: bool = False
     revision: str | None = None
 
     @property
     def load_arguments(self) -> dict[str, Any]:
         """What the ``from_pretrained`` of models and tokenizers take."""
-        arguments: dict[str, Any] = {"pretrained_model_name_or_path": self.source, "local_files_only": self.is_local}
+        arguments: dict[str, Any] = {
+            "pretrained_model_name_or_path": self.source,
+            "local_files_only": self.is_local,
+            "trust_remote_code": False,  # where nothing is said, transformers asks at the terminal
+        }
         if self.gguf_file is not None:
             arguments["gguf_file"] = self.gguf_file
         if self.revision is not None:
@@ -96,7 +102,7 @@ def find_checkpoint(model: str, *, revision: str | None) -> Checkpoint:
             )
         return Checkpoint(path.resolve().name, str(path), None, is_local=True)
     if model in MODELS:
-        return Checkpoint(model, str(find_model(model)), None, is_local=True)
+        return Checkpoint(model, str(find_model(model)), None, is_local=True, is_managed=True)
     if _HUB_ID.fullmatch(model) and path.suffix != ".gguf":
         return Checkpoint(path.name, model, None, is_local=False, revision=revision)
     raise PrerequisiteError(
@@ -193,7 +199,6 @@ def load_model(auto_class: Any, checkpoint: Checkpoint, options: EngineOptions) 
         "dtype": choose_dtype(options.dtype, device),
         "attn_implementation": options.attention,
         "use_safetensors": None if checkpoint.gguf_file else True,
-        "trust_remote_code": False,
     }
     if checkpoint.gguf_file:
         import_optional("gguf", extra="llm", purpose="reading a .gguf file")
@@ -301,9 +306,11 @@ def describe_model(model: PreTrainedModel, checkpoint: Checkpoint, options: Engi
             packages[package] = version(package)
         except PackageNotFoundError:
             continue
-    source = Path(checkpoint.source)
+    managed = MODELS[checkpoint.name] if checkpoint.is_managed else None
+    shown = str(Path(checkpoint.source, checkpoint.gguf_file)) if checkpoint.gguf_file else checkpoint.source
     return {
-        "checkpoint": str(source / checkpoint.gguf_file) if checkpoint.gguf_file else checkpoint.source,
+        "checkpoint": managed.name if managed else shown,
+        "weights_sha256": managed.weights_sha256 if managed else None,
         "revision": _commit(checkpoint) or checkpoint.revision,
         "port": "transformers",
         "architecture": type(model).__name__,

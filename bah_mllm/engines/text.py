@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from transformers import AutoModelForCausalLM
 
@@ -16,7 +17,6 @@ from bah_mllm.engines.batching import Batches, fill_in, new_counters
 from bah_mllm.engines.language_model import LanguageModel
 from bah_mllm.engines.loading import describe_model, find_checkpoint, load_model, load_tokenizer
 from bah_mllm.engines.lru import Lru
-from bah_mllm.engines.packed import PackedPrompt
 from bah_mllm.engines.wording import Wording, Wrapper, chat_wrapper
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TextEngine"]
 
+Asked = TypeVar("Asked")  # a prompt in tokens, in the form that its task takes
+
 _DEFAULT_MODEL = "smollm2"
 _N_REMEMBERED_PROMPTS = 4096
 
@@ -33,7 +35,7 @@ _N_REMEMBERED_PROMPTS = 4096
 class TextEngine:
     """A causal language model of transformers that answers prompts without pixels.
 
-    Prompts that were scored before are answered from memory (all windows of a video without timed words ask the
+    Prompts that were asked before are answered from memory (all windows of a video without timed words ask the
     same), which ``prompts_reused`` counts.
 
     Args:
@@ -90,40 +92,56 @@ class TextEngine:
         return self._batches.run(jobs, lambda batch: self._generate_batch(batch, max_new_tokens))
 
     def _score_batch(self, jobs: Sequence[WindowJob]) -> list[list[Answer]]:
-        keys = [[_key_of(prompt) for prompt in job.prompts] for job in jobs]
+        return self._answer_distinct(jobs, "score", self._language_model.pack, self._language_model.score)
+
+    def _generate_batch(self, jobs: Sequence[WindowJob], max_new_tokens: int) -> list[list[Answer]]:
+        def reply(rows: list[list[tuple[RenderedPrompt, list[int]]]]) -> list[list[Answer]]:
+            tokens = [tokens for row in rows for _, tokens in row]
+            replies: list[Answer] = []
+            for start in range(0, len(tokens), self._batches.max_windows):
+                part = tokens[start : start + self._batches.max_windows]
+                replies += self._language_model.reply(part, max_new_tokens=max_new_tokens)
+            return fill_in(rows, replies)
+
+        encode = partial(self._language_model.encode, n_reserved=max_new_tokens)
+        return self._answer_distinct(jobs, f"generate {max_new_tokens}", encode, reply)
+
+    def _answer_distinct(
+        self,
+        jobs: Sequence[WindowJob],
+        task: str,
+        prepare: Callable[[RenderedPrompt], Asked | Answer],
+        ask: Callable[[list[list[tuple[RenderedPrompt, Asked]]]], list[list[Answer]]],
+    ) -> list[list[Answer]]:
+        """Answer each distinct prompt of a batch once, and none that was answered before.
+
+        Args:
+            jobs: The batch.
+            task: What is asked; part of what makes prompts distinct.
+            prepare: Tokenises a prompt, or says why it cannot be asked.
+            ask: Answers rows of prompts, one row a window.
+        """
+        keys = [[_key_of(prompt, task) for prompt in job.prompts] for job in jobs]
         found: dict[bytes, Answer] = {}
-        rows: list[dict[bytes, tuple[RenderedPrompt, PackedPrompt]]] = []
+        rows: list[dict[bytes, tuple[RenderedPrompt, Asked]]] = []
         for job, job_keys in zip(jobs, keys, strict=True):
             rows.append({})
             for key, prompt in zip(job_keys, job.prompts, strict=True):
                 known = found.get(key) or self._known.get(key)
-                if known is not None or any(key in row for row in rows):
+                is_waiting = any(key in row for row in rows)
+                if known is not None or is_waiting:
                     self.counters["prompts_reused"] += 1
-                    answer_or_packed: Answer | PackedPrompt | None = known
-                else:
-                    answer_or_packed = self._language_model.pack(prompt)
-                if isinstance(answer_or_packed, Answer):
-                    found[key] = answer_or_packed
-                elif answer_or_packed is not None:
-                    rows[-1][key] = (prompt, answer_or_packed)
+                prepared = None if is_waiting else known or prepare(prompt)
+                if isinstance(prepared, Answer):
+                    found[key] = prepared
+                elif prepared is not None:
+                    rows[-1][key] = (prompt, prepared)
         rows = [row for row in rows if row]
-        scores = self._language_model.score([list(row.values()) for row in rows])
-        for row, answers in zip(rows, scores, strict=True):
+        for row, answers in zip(rows, ask([list(row.values()) for row in rows]), strict=True):
             for key, answer in zip(row, answers, strict=True):
                 found[key] = answer
                 self._known.put(key, answer)
         return [[found[key] for key in job_keys] for job_keys in keys]
-
-    def _generate_batch(self, jobs: Sequence[WindowJob], max_new_tokens: int) -> list[list[Answer]]:
-        prepared = [
-            [self._language_model.encode(prompt, n_reserved=max_new_tokens) for prompt in job.prompts] for job in jobs
-        ]
-        rows = [item for items in prepared for item in items if not isinstance(item, Answer)]
-        replies: list[Answer] = []
-        for start in range(0, len(rows), self._batches.max_windows):
-            part = rows[start : start + self._batches.max_windows]
-            replies += self._language_model.reply(part, max_new_tokens=max_new_tokens)
-        return fill_in(prepared, replies)
 
 
 def _choose_wrapper(tokenizer: PreTrainedTokenizerBase, chat_template: str) -> Wrapper:
@@ -136,9 +154,9 @@ def _choose_wrapper(tokenizer: PreTrainedTokenizerBase, chat_template: str) -> W
     return chat_wrapper(tokenizer)
 
 
-def _key_of(prompt: RenderedPrompt) -> bytes:
-    """Digest of what the scores depend on; transcripts themselves are not kept in memory."""
+def _key_of(prompt: RenderedPrompt, task: str) -> bytes:
+    """Digest of what the answer depends on; transcripts themselves are not kept in memory."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (prompt.text, *prompt.labels):
+    for part in (task, prompt.text, *prompt.labels):
         digest.update(part.encode() + b"\0")
     return digest.digest()

@@ -89,6 +89,8 @@ class Wording:
         )
         # The unknown token stands for any text, so it says nothing about markers.
         self._special_ids.discard(tokenizer.unk_token_id)
+        if cached_up_to is not None:  # some tokenizers hold it as an ordinary added token
+            self._special_ids.add(cached_up_to)
         bos = tokenizer.bos_token_id
         self._bos = [bos] if wrapper.adds_bos and bos is not None and bos in tokenizer("").input_ids else []
         around = self._tokenise(wrapper.before + wrapper.after)

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from bah_mllm.core.errors import EngineError
+from bah_mllm.core.records import Status
 from bah_mllm.engines.packed import PackedPrompt, check_packing, score_packed
 from bah_mllm.engines.tiny import tiny_video_llava
 
@@ -203,6 +204,27 @@ def test_prompts_asked_before_are_answered_from_memory(load, make_job):
     assert engine.counters["prompts_reused"] == 4
     engine.score([make_job(0, same[:1], labels={"yes": 1, "no": 0})])  # other labels are another question
     assert engine.counters["prompts_scored"] == 3
+
+
+def test_replies_given_before_are_given_from_memory_for_the_same_length_only(load, make_job):
+    engine = load("text-raw")
+    first = engine.generate([make_job(start, ["What is it?"]) for start in (0, 8)], max_new_tokens=4)
+    assert first[0] == first[1]
+    assert engine.counters["prompts_reused"] == 1
+    n_generated = engine.counters["tokens_generated"]
+    engine.generate([make_job(0, ["What is it?"])], max_new_tokens=4)
+    assert engine.counters["tokens_generated"] == n_generated
+    engine.generate([make_job(0, ["What is it?"])], max_new_tokens=5)
+    assert engine.counters["tokens_generated"] > n_generated
+    assert engine.score([make_job(0, ["What is it?"])])[0][0].logp is not None
+
+
+def test_scores_that_are_not_numbers_are_failures(load, make_job):
+    engine = load("text-raw")
+    with torch.no_grad():
+        engine._language_model.model.lm_head.weight[300] = float("nan")
+    ((answer,),) = engine.score([make_job(0, ["What is it?"])])
+    assert answer.failure == (Status.ENGINE_ERROR, "the scores are not numbers; another dtype may help")
 
 
 def test_a_cache_is_given_back_as_it_was_even_after_an_error(text_models, monkeypatch):

@@ -174,7 +174,9 @@ def test_the_tiny_video_model_is_built_and_runs_under_its_name(make_job, cache):
     assert models.get_model("tiny-video-llava") == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     engine = load_engine("video-llava", EngineOptions(model="tiny-video-llava"))
-    assert engine.model == "tiny-video-llava"
+    assert engine.model == engine.describe()["checkpoint"] == "tiny-video-llava"
+    assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 1e6 * models.MODELS["tiny-video-llava"].size_mb
     assert engine.score([make_job(0)])[0][0].failure is None
 
 

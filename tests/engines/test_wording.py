@@ -59,6 +59,16 @@ def test_hostile_prompts_are_scored_like_any_other(kind, text, load, make_job):
     assert answer.failure is None
 
 
+def test_a_video_token_that_cannot_be_taken_as_text_fails_its_prompt(checkpoints):
+    tokenizer = AutoTokenizer.from_pretrained(checkpoints["raw"])
+    tokenizer.add_tokens(["<video>"])  # not as a special token: its tokenizer would find it in any text
+    wrapper = Wrapper("hf", before="USER: <video>\n", after=" ASSISTANT:")
+    wording = Wording(tokenizer, wrapper, cached_up_to=tokenizer.convert_tokens_to_ids("<video>"))
+    assert wording.encode("What is it?")
+    with pytest.raises(EngineError, match="holds a special token"):
+        wording.encode("I said <video> aloud")
+
+
 def test_a_label_that_would_merge_with_the_end_of_the_prompt_is_refused(tokenizer):
     # "ASSISTANT: " ends in a token for the space alone, but with the label the space becomes part of its first token.
     wording = Wording(tokenizer, Wrapper("trailing space", before="", after=" ASSISTANT: "))
