@@ -2,12 +2,14 @@
 
     apt-get install espeak-ng libespeak-ng1
     pip install mediapipe==0.10.21 "numpy<2" opencv-contrib-python av pyyaml
-    python scripts/build_demo_set/build.py              # all of it, into bah_mllm/dataset/demo_set: about 10 minutes
+    python scripts/build_demo_set/build.py              # all of it, into bah_mllm/dataset/demo_set: 10 to 15 minutes
     python scripts/build_demo_set/build.py --out DIR --only 90004
     python scripts/build_demo_set/build.py --text-only   # words, labels and events, without drawing the videos again
 
-Deterministic: the same scenario, seed and library versions give the same files. mediapipe is needed for the
-triangles of its face mesh only; the tests use it to measure what was drawn.
+The same scenario, seed and library versions give the same words, labels, events, pictures and sound; the text files
+come out byte for byte. The mp4 files may not: measured, x264 packs the same pictures a little differently from run to
+run, so a rebuild changes their bytes and not their content. mediapipe is needed for the triangles of its face mesh
+only; the tests use it to measure what was drawn.
 """
 
 import argparse

@@ -37,7 +37,7 @@ def mix(speech: NDArray[np.float64], n_frames: int, rng: np.random.Generator) ->
 
 
 def write_mp4(path: Path, frames: Iterable[Image], sound: NDArray[np.float64], rng: np.random.Generator) -> None:
-    """Encode frames and sound; the same input gives the same file with the same library versions."""
+    """Encode frames and sound."""
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", options=options) as container:
