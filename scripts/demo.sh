@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 source scripts/environment.sh
 bah_environment llm
 
-show() { echo; echo "\$ $*" >&2; "$@"; }
+show() { printf "\n$ %s\n" "$*" >&2; "$@"; }
 
 show bah-mllm models get smollm2
 show bah-mllm models get tiny-video-llava

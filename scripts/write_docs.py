@@ -14,6 +14,7 @@ from pathlib import Path
 TARGET = Path(__file__).resolve().parent.parent / "bah_mllm" / "cli" / "README.md"
 COMMANDS = (
     ("run",),
+    ("experiment",),
     ("status",),
     ("evaluate",),
     ("prompts", "list"),

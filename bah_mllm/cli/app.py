@@ -42,6 +42,7 @@ def _options(
 
 
 app.command("run")(runs.run)
+app.command("experiment")(runs.experiment)
 app.command("status")(runs.status)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(prompts.app, name="prompts")

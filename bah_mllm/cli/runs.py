@@ -1,13 +1,15 @@
-"""``bah-mllm run`` and ``bah-mllm status``."""
+"""``bah-mllm run``, ``experiment`` and ``status``."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-__all__ = ["run", "status"]
+__all__ = ["experiment", "run", "status"]
 
 
 def run(  # noqa: PLR0913 - one parameter an option
@@ -79,6 +81,10 @@ def run(  # noqa: PLR0913 - one parameter an option
         bool | None,
         typer.Option("--content-free", help="Also ask with the content emptied."),
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(help="no-video, black-video, no-transcript or shuffled-transcript: a control run."),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(help="Run folder; the same command resumes it. [default: runs/<id>]"),
@@ -95,14 +101,7 @@ def run(  # noqa: PLR0913 - one parameter an option
 
     Example: bah-mllm run --prompt transcript_def1 --window 120
     """
-    flags = {
-        "prompts": prompt, "windows": window, "data": data, "split": split, "level": level, "limit": limit,
-        "prompts_dirs": prompts_dir, "hop": hop, "frames": frames, "sampler": sampler, "resize": resize,
-        "engine": engine, "model": model, "revision": revision, "device": device, "dtype": dtype,
-        "quantize": quantize, "attention": attention, "wrapper": wrapper, "chat_template": chat_template,
-        "answer": answer, "parser": parser, "max_new_tokens": max_new_tokens, "both_orders": both_orders,
-        "content_free": content_free, "out": out, "batch": batch, "seed": seed,
-    }  # fmt: skip
+    flags = _as_settings(locals())
     from bah_mllm.pipeline.config import load_run_config
     from bah_mllm.pipeline.dry_run import dry_run as print_plan
     from bah_mllm.pipeline.zero_shot import run as run_zero_shot
@@ -114,6 +113,48 @@ def run(  # noqa: PLR0913 - one parameter an option
     summary = run_zero_shot(resolved)
     typer.echo(str(summary.folder))
     return 3 if summary.n_failed else 0
+
+
+# Options of ``run`` whose names are singular or differ, since they may be repeated; the others are settings by name.
+_SETTING_OF_OPTION = {"prompt": "prompts", "window": "windows", "prompts_dir": "prompts_dirs"}
+_NOT_SETTINGS = ("config", "dry_run", "name", "draws", "json_path")
+
+
+def _as_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {_SETTING_OF_OPTION.get(key, key): value for key, value in options.items() if key not in _NOT_SETTINGS}
+
+
+def experiment(
+    name: Annotated[str, typer.Argument(help="table19, table20, table21, or prompts for prompts of your own.")],
+    *,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
+    json_path: Annotated[str | None, typer.Option("--json", help="Also write JSON to PATH, - for stdout.")] = None,
+    config: Path | None = None,
+    **run_options: Any,  # noqa: ANN401 - those of `run`; see below
+) -> int:
+    """Run all that a table of the paper needs, then print it in the paper's layout; the same command resumes it.
+
+    Takes every option of `run`, but those that the table fixes.
+
+    Example: bah-mllm experiment table20 --data BAH_DB
+    """
+    from bah_mllm.pipeline.experiments import run_experiment
+
+    failed = run_experiment(name, _as_settings(run_options), config_file=config, n_draws=draws, json_path=json_path)
+    return 3 if failed else 0
+
+
+def _take_options_of_run(command: Callable[..., int]) -> None:
+    """Give a command the options of ``run``, which are written down once."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    names = {parameter.name for parameter in own} - {"config"}
+    of_run = inspect.signature(run, eval_str=True).parameters.values()
+    added = [parameter for parameter in of_run if parameter.name not in {*names, "dry_run"}]
+    kept = [parameter for parameter in own if parameter.name != "config"]
+    command.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]
+
+
+_take_options_of_run(experiment)
 
 
 def status(

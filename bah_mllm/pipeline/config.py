@@ -49,6 +49,8 @@ class RunConfig(BaseModel):
         max_new_tokens: Length of a reply.
         both_orders: Also ask with the order of the labels swapped.
         content_free: Also ask with the content emptied, for calibration.
+        control: Take away or mix up what the model is given, to see what its answers rest on: ``no-video`` (the prompt
+            alone), ``black-video``, ``no-transcript`` (``N/A`` instead) or ``shuffled-transcript`` (somebody else's).
         limit: Run only the first so many videos of the split.
         out: The run's folder; None is ``runs/<id>``, the id a digest of what decides about results.
         seed: Of whatever draws random numbers.
@@ -81,6 +83,7 @@ class RunConfig(BaseModel):
     max_new_tokens: Annotated[int, Field(ge=1)] = 10
     both_orders: bool = False
     content_free: bool = False
+    control: Literal["no-video", "black-video", "no-transcript", "shuffled-transcript"] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     out: str | None = None
     seed: int = 0

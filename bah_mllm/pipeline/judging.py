@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from bah_mllm.predictions.manifest import MANIFEST_NAME
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["collect_labels", "evaluate", "judge_and_print"]
+__all__ = ["Judged", "collect_labels", "evaluate", "judge", "judge_and_print", "print_judged"]
 
 
 def evaluate(
@@ -48,28 +49,35 @@ def evaluate(
     Raises:
         BahError: A file cannot be read, or nothing in it can be judged.
     """
-    return _judge(paths, data, split, level, threshold=threshold, n_draws=n_draws, seed=seed).evaluation
+    return judge(paths, data=data, split=split, level=level, threshold=threshold, n_draws=n_draws, seed=seed).evaluation
 
 
-class _Judged:
-    """An evaluation with what its table's head line says."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An evaluation with what its table's head line says.
 
-    def __init__(self, evaluation: Evaluation, dataset: Dataset, notes: Sequence[str]) -> None:
-        self.evaluation = evaluation
-        self.dataset = dataset
-        self.notes = tuple(notes)
+    Args:
+        evaluation: The results.
+        dataset: Whose labels were used.
+        notes: What the reader of the results must know.
+    """
+
+    evaluation: Evaluation
+    dataset: Dataset
+    notes: tuple[str, ...]
 
 
-def _judge(
+def judge(
     paths: Sequence[str | Path],
-    data: str | Path | None,
-    split: str | None,
-    level: str | None,
     *,
-    threshold: float,
-    n_draws: int,
-    seed: int,
-) -> _Judged:
+    data: str | Path | None = None,
+    split: str | None = None,
+    level: str | None = None,
+    threshold: float = 0.5,
+    n_draws: int = 1000,
+    seed: int = 0,
+) -> Judged:
+    """Judge as ``evaluate`` does, and say on what."""
     if not paths:
         raise ConfigError(
             "No predictions are given.", remedy="Name a run folder or a CSV file: bah-mllm evaluate runs/<id>"
@@ -89,7 +97,7 @@ def _judge(
     notes = [note for manifest in manifests for note in manifest.notes]
     if dataset.is_synthetic and not notes:
         notes = ["demo set (synthetic): it shows that everything works, not how well A/H is recognised"]
-    return _Judged(evaluation, dataset, list(dict.fromkeys(notes)))
+    return Judged(evaluation, dataset, tuple(dict.fromkeys(notes)))
 
 
 def _agreed(name: str, given: str | Path | None, manifests: Sequence[Manifest]) -> Any:  # noqa: ANN401 - of a setting
@@ -192,19 +200,26 @@ def judge_and_print(
     json_path: str | None,
 ) -> None:
     """Judge and print a table, or write JSON (``-`` for stdout)."""
-    judged = _judge(
-        paths, data, split, level, threshold=0.5 if threshold is None else threshold, n_draws=n_draws, seed=seed
+    judged = judge(
+        paths,
+        data=data,
+        split=split,
+        level=level,
+        threshold=0.5 if threshold is None else threshold,
+        n_draws=n_draws,
+        seed=seed,
     )
     if json_path is not None:
         write_json({**judged.evaluation.to_json(), "data": judged.dataset.name, "data_notes": judged.notes}, json_path)
         return
+    print_judged(judged, edition=judged.dataset.edition)
+
+
+def print_judged(judged: Judged, *, edition: str | None) -> None:
+    """Print a table to stdout, with the paper's values of an edition beside ours."""
     from rich.console import Console
 
-    from bah_mllm.report.tables import print_evaluation
+    from bah_mllm.report import print_evaluation
 
-    print_evaluation(
-        judged.evaluation,
-        console=Console(width=None if Console().is_terminal else 120),
-        edition=judged.dataset.edition,
-        header="; ".join(judged.notes) or None,
-    )
+    console = Console(width=None if Console().is_terminal else 120)
+    print_evaluation(judged.evaluation, console=console, edition=edition, header="; ".join(judged.notes) or None)

@@ -77,6 +77,34 @@ def prepare(config: RunConfig) -> Setup:
                 f"There is no {flag} named {value!r}.", remedy=f"Choose --{flag} from: {', '.join(sorted(known))}."
             )
     templates = tuple(find_prompt(name, [Path(folder) for folder in config.prompts_dirs]) for name in config.prompts)
+    _check_prompts(config, templates)
+    if config.control in ("no-video", "black-video") and engine_name == "text":
+        raise ConfigError(
+            f"The engine text sees no video, so --control {config.control} would change nothing.",
+            remedy="Use --control with no-transcript or shuffled-transcript, or --engine video-llava.",
+        )
+    if config.level is Level.FRAME and not any(video.path for video in videos):
+        raise ConfigError(
+            f"No video file of {dataset.name} is there, and windows are cut from videos.",
+            remedy="Use --level video with a prompt that reads the transcript.",
+        )
+    identity = _identity(config, dataset, split, templates, engine_name)
+    return Setup(
+        config=config,
+        dataset=dataset,
+        split=split,
+        videos=videos,
+        templates=templates,
+        variants=_variants(config),
+        engine_name=engine_name,
+        options=_engine_options(config),
+        folder=_folder(config, dataset, split, engine_name, identity),
+        identity=identity,
+        notes=_notes(dataset, config),
+    )
+
+
+def _check_prompts(config: RunConfig, templates: tuple[PromptTemplate, ...]) -> None:
     if len({template.name for template in templates}) < len(templates):
         raise ConfigError(
             "Two of the prompts have the same name, which names their rows.", remedy="Rename one of the files."
@@ -97,25 +125,6 @@ def prepare(config: RunConfig) -> Setup:
                 f"The prompt {template.name!r} does not list its labels in quotes, so their order cannot be swapped.",
                 remedy="Leave out --both-orders, or write the labels as 'First' or 'Second'.",
             )
-    if config.level is Level.FRAME and not any(video.path for video in videos):
-        raise ConfigError(
-            f"No video file of {dataset.name} is there, and windows are cut from videos.",
-            remedy="Use --level video with a prompt that reads the transcript.",
-        )
-    identity = _identity(config, dataset, split, templates, engine_name)
-    return Setup(
-        config=config,
-        dataset=dataset,
-        split=split,
-        videos=videos,
-        templates=templates,
-        variants=_variants(config),
-        engine_name=engine_name,
-        options=_engine_options(config),
-        folder=_folder(config, dataset, split, engine_name, identity),
-        identity=identity,
-        notes=_notes(dataset, config),
-    )
 
 
 def dataset_and_split(data: str | None, split: str | None) -> tuple[Dataset, str | None]:

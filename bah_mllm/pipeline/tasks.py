@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +16,16 @@ from bah_mllm.media import ClipSpec, DecodeReport, read_clips
 from bah_mllm.pipeline.plan import WHOLE_VIDEO, Lengths, Span, VideoPlan, plan_spans
 from bah_mllm.pipeline.setup import Setup
 from bah_mllm.predictions import PredictionKey, PredictionRow
-from bah_mllm.prompting import Need, PromptTemplate, PromptValues, missing_needs, render_prompt
+from bah_mllm.prompting import CONTENT_FREE_TEXT, Need, PromptTemplate, PromptValues, missing_needs, render_prompt
 from bah_mllm.transcripts import words_in
 
-__all__ = ["Task", "Tasks", "system_name"]
+__all__ = ["Task", "Tasks", "donors", "system_name"]
 
 
-def system_name(template: PromptTemplate, engine: Engine) -> str:
-    """Return the name of a system: ``prompt@engine:model``."""
-    return f"{template.name}@{engine.name}:{engine.model}"
+def system_name(template: PromptTemplate, engine: Engine, control: str | None = None) -> str:
+    """Return the name of a system: ``prompt@engine:model``, as a control run ``prompt~control@engine:model``."""
+    prompt = template.name if control is None else f"{template.name}~{control}"
+    return f"{prompt}@{engine.name}:{engine.model}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Tasks:
         self._done = done
         self._markers = engine.control_markers()
         self._level = setup.config.level
+        self._donors = donors(setup.dataset.videos(setup.split), seed=setup.config.seed)
         self._needs_times = any(Need.WINDOW_TRANSCRIPT in template.variables for template in setup.templates)
         self._needs_pixels = engine.capabilities.sees_video and any(
             Need.VIDEO in t.front.needs for t in setup.templates
@@ -193,7 +196,7 @@ class Tasks:
         length: Lengths,
     ) -> PredictionRow:
         return PredictionRow(
-            system=system_name(template, self._engine),
+            system=system_name(template, self._engine, self._setup.config.control),
             variant=variant,
             video_id=plan.video.video_id,
             participant_id=plan.video.participant_id,
@@ -209,6 +212,7 @@ class Tasks:
 
     def _task(self, plan: VideoPlan, span: Span, clip: Clip | None) -> Task:
         """Render all prompts of a window; those that lack something become settled rows."""
+        clip = self._controlled(clip)
         prompts: list[RenderedPrompt] = []
         questions: list[tuple[PredictionRow, ...]] = []
         settled: list[PredictionRow] = []
@@ -231,6 +235,9 @@ class Tasks:
 
     def _values(self, plan: VideoPlan, window: Window | None) -> PromptValues:
         """Collect what prompts may show of a window. Labels, certainty, cues and annotators are not among it."""
+        if self._setup.config.control == "no-transcript":
+            nothing = CONTENT_FREE_TEXT
+            return PromptValues(transcript=nothing, question=plan.video.question, window_transcript=nothing)
         transcript = self._transcript(plan.video)
         spoken: str | None = None
         if window is not None and transcript is not None and (transcript.words or transcript.chunks):
@@ -256,7 +263,34 @@ class Tasks:
         )
 
     def _transcript(self, video: Video) -> Transcript | None:
+        if self._setup.config.control == "shuffled-transcript" and video.transcript is not None:
+            video = self._donors[video.video_id]
         return self._setup.dataset.transcript(video) if self._needs_times else video.transcript
+
+    def _controlled(self, clip: Clip | None) -> Clip | None:
+        if clip is None or self._setup.config.control == "no-video":
+            return None
+        return replace(clip, frames=clip.frames * 0) if self._setup.config.control == "black-video" else clip
+
+
+def donors(videos: Sequence[Video], *, seed: int) -> dict[str, Video]:
+    """Return for each video with a transcript another one that lends it its own, somebody else's where possible.
+
+    Every transcript is lent once, so that the words of the split as a whole stay the same.
+
+    Args:
+        videos: Of the whole split, so that the first few of a run are lent the same as all.
+        seed: Of the order of participants.
+    """
+    spoken = [video for video in videos if video.transcript is not None]
+    people = sorted({video.participant_id for video in spoken})
+    random.Random(seed).shuffle(people)  # noqa: S311 - not a secret
+    rank = {person: index for index, person in enumerate(people)}
+    spoken.sort(key=lambda video: (rank[video.participant_id], video.video_id))
+    # A shift by the largest number of videos of one person leads out of everybody's own.
+    counts = Counter(video.participant_id for video in spoken)
+    shift = max(counts.values(), default=0) if len(people) > 1 else 1
+    return {video.video_id: spoken[(index + shift) % len(spoken)] for index, video in enumerate(spoken)}
 
 
 def _settle(row: PredictionRow, status: Status, detail: str) -> PredictionRow:

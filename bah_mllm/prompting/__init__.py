@@ -11,9 +11,10 @@ from bah_mllm.prompting.rendering import (
     render_prompt,
     render_text,
 )
-from bah_mllm.prompting.template import FrontMatter, Need, PromptTemplate
+from bah_mllm.prompting.template import CONTENT_FREE_TEXT, FrontMatter, Need, PromptTemplate
 
 __all__ = [
+    "CONTENT_FREE_TEXT",
     "QUESTIONS",
     "FrontMatter",
     "Need",
