@@ -6,6 +6,7 @@ from bah_mllm.evaluation.evaluate import Evaluation, Result, evaluate_rows
 from bah_mllm.evaluation.foreign import read_foreign
 from bah_mllm.evaluation.labels import UNLABELLED, Labels, Share, TrainPrior, VideoLabels
 from bah_mllm.evaluation.published import PublishedCell, published_cells, published_results
+from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 
 __all__ = [
     "UNLABELLED",
@@ -14,12 +15,14 @@ __all__ = [
     "Comparison",
     "Difference",
     "Evaluation",
+    "Groupings",
     "Labels",
     "Population",
     "PublishedCell",
     "Result",
     "RowCounts",
     "Share",
+    "Subgroups",
     "TrainPrior",
     "VideoLabels",
     "align",
@@ -28,4 +31,5 @@ __all__ = [
     "published_cells",
     "published_results",
     "read_foreign",
+    "subgroup_rows",
 ]

@@ -47,6 +47,7 @@ class Population:
         videos: Whose item it is, as a place in ``fps``, ascending, shape (items,).
         frames: Its number in the video, shape (items,); 0 at video level.
         fps: Frames per second of each labelled video; NaN where unknown.
+        video_ids: Of each labelled video, sorted.
         n_unlabelled_videos: Videos of the split without any label at this level.
         n_unlabelled_frames: Frames without a label in videos that have some.
     """
@@ -59,6 +60,7 @@ class Population:
     videos: Int[np.ndarray, " items"]
     frames: Int[np.ndarray, " items"]
     fps: Float[np.ndarray, " videos"]
+    video_ids: tuple[str, ...]
     n_unlabelled_videos: int
     n_unlabelled_frames: int
 
@@ -265,6 +267,7 @@ def _population(videos: Sequence[VideoLabels], usable: Sequence[VideoLabels], le
         videos=np.repeat(np.arange(len(usable)), n_items),
         frames=np.concatenate([np.flatnonzero(mask) for mask in known]),
         fps=np.array([video.fps or np.nan for video in usable]),
+        video_ids=tuple(video.video_id for video in usable),
         n_unlabelled_videos=len(videos) - len(usable),
         n_unlabelled_frames=sum(int((~mask).sum()) for mask in known),
     )

@@ -12,6 +12,7 @@ The outcome equals that of naive resampling on the same draws, to rounding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,7 @@ __all__ = [
     "Interval",
     "PairedDifference",
     "Sample",
+    "bounds_of",
     "draw_participants",
     "intervals",
     "metrics_per_draw",
@@ -92,9 +94,13 @@ def draw_participants(n_participants: int, *, n_draws: int, seed: int) -> Int[np
 
 
 def metrics_per_draw(
-    sample: Sample, counts: Int[np.ndarray, "draws participants"], *, threshold: float = 0.5
+    sample: Sample,
+    counts: Int[np.ndarray, "draws participants"],
+    *,
+    threshold: float = 0.5,
+    names: Sequence[str] = METRICS,
 ) -> dict[str, Float[np.ndarray, " draws"]]:
-    """Return every metric on every draw; NaN where the draw leaves it undefined.
+    """Return metrics on every draw; NaN where the draw leaves one undefined.
 
     ``ap``, ``ap_bah`` and ``auroc`` are undefined on a draw without positives or without negatives, everything on a
     draw without items.
@@ -103,18 +109,21 @@ def metrics_per_draw(
         sample: The items.
         counts: How often each participant is drawn.
         threshold: Positive where score > threshold.
+        names: Which metrics; those that need a ranking take most of the time.
     """
     weights = counts.astype(np.float64)
     n = weights @ np.bincount(sample.participants, minlength=sample.n_participants)
     values = _hard_metrics(sample, weights, threshold=threshold)
     values |= _calibration(sample, weights, n)
-    values["ap_bah"] = _grid_metric(sample, weights)
-    values["ap"], values["auroc"] = _ranking_metrics(sample, weights)
+    if "ap_bah" in names:
+        values["ap_bah"] = _grid_metric(sample, weights)
+    if not {"ap", "auroc"}.isdisjoint(names):
+        values["ap"], values["auroc"] = _ranking_metrics(sample, weights)
     n_positive = weights @ np.bincount(sample.participants, weights=sample.labels, minlength=sample.n_participants)
     one_class = (n_positive == 0) | (n_positive == n)
     for name, value in values.items():
         value[one_class if name in ("ap", "ap_bah", "auroc") else n == 0] = np.nan
-    return {name: values[name] for name in METRICS}
+    return {name: values[name] for name in METRICS if name in names}
 
 
 def intervals(sample: Sample, *, threshold: float, n_draws: int, seed: int) -> dict[str, Interval]:
@@ -130,7 +139,7 @@ def intervals(sample: Sample, *, threshold: float, n_draws: int, seed: int) -> d
         return dict.fromkeys(METRICS, Interval(None, 0))
     counts = draw_participants(sample.n_participants, n_draws=n_draws, seed=seed)
     draws = metrics_per_draw(sample, counts, threshold=threshold)
-    return {name: Interval(_bounds(values), int(np.isnan(values).sum())) for name, values in draws.items()}
+    return {name: Interval(bounds_of(values), int(np.isnan(values).sum())) for name, values in draws.items()}
 
 
 def paired_bootstrap(
@@ -172,10 +181,11 @@ def _paired(differences: Float[np.ndarray, " draws"]) -> PairedDifference:
     # One draw is added to both sides: a p-value of exactly 0 cannot come from finitely many draws.
     n_below, n_above = int((known <= 0).sum()), int((known >= 0).sum())
     p_value = min(1.0, 2 * (min(n_below, n_above) + 1) / (len(known) + 1))
-    return PairedDifference(_bounds(differences), p_value, n_undefined)
+    return PairedDifference(bounds_of(differences), p_value, n_undefined)
 
 
-def _bounds(values: Float[np.ndarray, " draws"]) -> tuple[float, float] | None:
+def bounds_of(values: Float[np.ndarray, " draws"]) -> tuple[float, float] | None:
+    """Return the 95 % interval of a metric from its values on the draws; NaN is left out, None where all are."""
     known = values[~np.isnan(values)]
     if not len(known):
         return None

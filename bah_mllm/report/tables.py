@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bah_mllm.evaluation import Comparison, Evaluation, PublishedCell, Result, published_cells
 
-__all__ = ["print_comparisons", "print_evaluation"]
+__all__ = ["decimal", "print_comparisons", "print_evaluation"]
 
 # Column heading to metric. The others (accuracy, Brier, ECE, negative F1) are in the JSON.
 _COLUMNS = {"F1": "f1", "macro-F1": "macro_f1", "WF1": "wf1", "AP": "ap", "AP_bah": "ap_bah", "AUROC": "auroc"}
@@ -74,7 +74,7 @@ def print_comparisons(comparisons: Iterable[Comparison], *, console: Console) ->
             if found.bounds is not None:
                 lines.append(f"{found.bounds[0]:+.2f} {found.bounds[1]:+.2f}")
             if found.p_value is not None:
-                lines.append(f"p {_decimal(found.p_value, 3)}")
+                lines.append(f"p {decimal(found.p_value, 3)}")
             cells.append("\n".join(lines))
         table.add_row(*cells)
         console.print(table)
@@ -105,16 +105,16 @@ def _cells(row: Result, published: Mapping[str, PublishedCell]) -> list[str]:
     cells = []
     for metric in _COLUMNS.values():
         value, bounds = row.metric(metric), row.ci[metric]
-        lines = [_UNDEFINED if value is None else _decimal(value, 3)]
+        lines = [_UNDEFINED if value is None else decimal(value, 3)]
         if bounds is not None:
-            lines.append(f"{_decimal(bounds[0], 2)}-{_decimal(bounds[1], 2)}")
+            lines.append(f"{decimal(bounds[0], 2)}-{decimal(bounds[1], 2)}")
         if metric in published:
-            lines.append(f"({_decimal(published[metric].value, 3)})")
+            lines.append(f"({decimal(published[metric].value, 3)})")
         cells.append("\n".join(lines))
     return cells
 
 
-def _decimal(value: float, places: int) -> str:
+def decimal(value: float, places: int) -> str:
     """Write a number from 0 to 1 without its leading zero: seven columns hold an interval."""
     text = f"{value:.{places}f}"
     return text.removeprefix("0") if text.startswith("0.") else text
