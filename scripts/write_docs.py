@@ -16,6 +16,8 @@ COMMANDS = (
     ("run",),
     ("experiment",),
     ("status",),
+    ("diff",),
+    ("import",),
     ("evaluate",),
     ("prompts", "list"),
     ("prompts", "show"),

@@ -44,6 +44,8 @@ def _options(
 app.command("run")(runs.run)
 app.command("experiment")(runs.experiment)
 app.command("status")(runs.status)
+app.command("diff")(runs.diff)
+app.command("import")(runs.import_)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(models.app, name="models")

@@ -1,4 +1,4 @@
-"""``bah-mllm run``, ``experiment`` and ``status``."""
+"""``bah-mllm run``, ``experiment``, ``status``, ``diff`` and ``import``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["experiment", "run", "status"]
+__all__ = ["diff", "experiment", "import_", "run", "status"]
 
 
 def run(  # noqa: PLR0913 - one parameter an option
@@ -169,3 +169,36 @@ def status(
     from bah_mllm.pipeline.status import print_status
 
     print_status(folder, json_path=json_path)
+
+
+def diff(
+    a: Annotated[Path, typer.Argument(help="Run folder.")],
+    b: Annotated[Path, typer.Argument(help="Another run folder.")],
+    *,
+    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+) -> None:
+    """Tell how two runs differ: the first manifest field that does, then rows, label flips and videos.
+
+    Example: bah-mllm diff runs/a runs/b
+    """
+    from bah_mllm.pipeline.differences import print_diff
+
+    print_diff(a, b, json_path=json_path)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet: video_id, p, and frame or start_frame, stop_frame.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    data: Annotated[str | None, typer.Option(help="Data set. [default: the demo set]")] = None,
+    split: Annotated[str | None, typer.Option(help="Split. [default: test, or everything]")] = None,
+    system: Annotated[str | None, typer.Option(help="Name of the system. [default: the file's name]")] = None,
+) -> None:
+    """Bring predictions of another tool into a run folder, so that every command takes them.
+
+    Example: bah-mllm import theirs.csv --data BAH_DB --out runs/theirs
+    """
+    from bah_mllm.pipeline.importing import import_predictions
+
+    import_predictions(file, data=data, split=split, system=system, out=out)
+    typer.echo(str(out))

@@ -22,7 +22,7 @@ from bah_mllm.predictions.manifest import MANIFEST_NAME
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Judged", "collect_labels", "evaluate", "judge", "judge_and_print", "print_judged"]
+__all__ = ["Judged", "collect_labels", "evaluate", "judge", "judge_and_print", "print_judged", "resolve_ids"]
 
 
 def evaluate(
@@ -133,15 +133,19 @@ def _collect_rows(paths: Sequence[Path], dataset: Dataset) -> pd.DataFrame:
                 raise DataError(f"The run {path} has no rows yet.", remedy="Wait, or start the run again to go on.")
             table = rows_to_frame(rows)
         else:
-            table = read_foreign(path)
-            ids = {name: _video_id(dataset, name) for name in table["video_id"].unique()}
-            table["video_id"] = table["video_id"].map(ids)
+            table = resolve_ids(read_foreign(path), dataset)
         # Two runs of one system (other frames, another seed) are two systems here: neither replaces the other.
         twice = sorted(set(table["system"]) & set(taken))
         table["system"] = table["system"].replace({name: f"{name} [{path.name}]" for name in twice})
         taken |= dict.fromkeys(table["system"], path)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def resolve_ids(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """Return a table of rows in which videos named by file or stem have their ids."""
+    ids = {name: _video_id(dataset, name) for name in table["video_id"].unique()}
+    return table.assign(video_id=table["video_id"].map(ids))
 
 
 def _video_id(dataset: Dataset, name: str) -> str:
