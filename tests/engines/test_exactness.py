@@ -264,3 +264,19 @@ def test_a_row_without_prompts_is_left_alone(text_models):
 def test_models_that_cannot_be_scored_in_packs_are_refused(model):
     with pytest.raises(EngineError, match="in packs"):
         check_packing(model.eval())
+
+
+@pytest.mark.parametrize("ignored", ["attention_mask", "position_ids"])
+def test_a_model_that_silently_ignores_the_layout_is_refused(ignored, checkpoints, monkeypatch):
+    model = AutoModelForCausalLM.from_pretrained(checkpoints["raw"])
+    forward = model.forward
+
+    def forward_without(**arguments):
+        arguments.pop(ignored, None)
+        return forward(**arguments)
+
+    check_packing(model)
+    monkeypatch.setattr(model, "forward", forward_without)
+    with pytest.raises(EngineError, match="differently from one by one") as error:
+        check_packing(model)
+    assert error.value.remedy.startswith("Choose another model")
