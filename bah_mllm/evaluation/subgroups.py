@@ -16,7 +16,7 @@ import numpy as np
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation.align import Aligned, Population, align
-from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Sample, bounds_of, draw_participants, metrics_per_draw
+from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Drawn, Sample, bounds_of, draw_metrics
 from bah_mllm.evaluation.evaluate import check_settings, metrics_of
 from bah_mllm.evaluation.labels import Labels
 from bah_mllm.evaluation.metrics import METRICS
@@ -24,7 +24,7 @@ from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Int
 
 __all__ = [
     "GROUPINGS",
@@ -258,11 +258,11 @@ def _values(grouping: str, population: Population, groupings: Groupings) -> list
     return found
 
 
-class _Drawn(NamedTuple):
+class _Judged(NamedTuple):
     """A judged group with its values draw by draw."""
 
     group: Group
-    draws: Mapping[str, Float[np.ndarray, " draws"]]
+    drawn: Mapping[str, Drawn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ class _Judge:
 
     def group(
         self, system: Aligned, chosen: Bool[np.ndarray, " scored"], *, grouping: str, value: str
-    ) -> _Drawn | Group:
+    ) -> _Judged | Group:
         people, whose = np.unique(self.population.participants[system.items], return_inverse=True)
         labels, scores = self.population.labels[system.items][chosen], system.scores[chosen]
         n_participants = len(np.unique(whose[chosen]))
@@ -287,10 +287,9 @@ class _Judge:
         sample = Sample(labels, scores, whose[chosen], len(people))
         names = self.groupings.metrics
         points = metrics_of(sample, threshold=self.threshold)
-        draws: dict[str, Float[np.ndarray, " draws"]] = {}
+        drawn: dict[str, Drawn] = {}
         if self.n_draws:
-            counts = draw_participants(len(people), n_draws=self.n_draws, seed=self.seed)
-            draws = metrics_per_draw(sample, counts, threshold=self.threshold, names=names)
+            drawn = draw_metrics(sample, threshold=self.threshold, n_draws=self.n_draws, seed=self.seed, names=names)
         group = Group(
             grouping,
             value,
@@ -299,10 +298,10 @@ class _Judge:
             prevalence=float(labels.mean()),
             positive_rate=float((scores > self.threshold).mean()),
             metrics={name: points[name] for name in names},
-            ci={name: bounds_of(draws[name]) if draws else None for name in names},
-            n_draws_undefined={name: int(np.isnan(draws[name]).sum()) if draws else 0 for name in names},
+            ci={name: bounds_of(drawn[name], metric=name) if drawn else None for name in names},
+            n_draws_undefined={name: drawn[name].n_undefined if drawn else 0 for name in names},
         )
-        return _Drawn(group, draws)
+        return _Judged(group, drawn)
 
 
 def _reason(labels: Int[np.ndarray, " items"], n_participants: int, min_participants: int) -> str | None:
@@ -335,19 +334,19 @@ def _of_system(system: Aligned, judge: _Judge, values: Mapping[str, Sequence[str
     )
 
 
-def _gap(judged: Sequence[_Drawn], name: str) -> Gap:
-    points = np.array([drawn.group.metrics[name] for drawn in judged], dtype=np.float64)
+def _gap(judged: Sequence[_Judged], name: str) -> Gap:
+    points = np.array([one.group.metrics[name] for one in judged], dtype=np.float64)
     highest, lowest = int(points.argmax()), int(points.argmin())
     value = float(points[highest] - points[lowest])
     ci, p_value, n_undefined = None, None, 0
-    if judged[0].draws:
-        draws = np.stack([drawn.draws[name] for drawn in judged])
-        known = draws[:, ~np.isnan(draws).any(axis=0)]
-        n_undefined = draws.shape[1] - known.shape[1]
-        if known.shape[1]:
-            ci = bounds_of(known[highest] - known[lowest])
-            spread = np.ptp(known - points[:, None], axis=0)
-            p_value = float(((spread >= value).sum() + 1) / (len(spread) + 1))
+    if judged[0].drawn:
+        ci = bounds_of(judged[highest].drawn[name].minus(judged[lowest].drawn[name]))
+        values = np.stack([one.drawn[name].values for one in judged])
+        spread = np.ptp(values - points[:, None], axis=0)  # NaN where a group has no value
+        known = spread[~np.isnan(spread)]
+        n_undefined = len(spread) - len(known)
+        if len(known):
+            p_value = float(((known >= value).sum() + 1) / (len(known) + 1))
     grouping, best, worst = judged[0].group.grouping, judged[highest].group.value, judged[lowest].group.value
     return Gap(grouping, name, best, worst, value, ci, p_value, n_undefined)
 

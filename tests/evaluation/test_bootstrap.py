@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics
 
 from bah_mllm.core.errors import DataError
@@ -93,13 +94,34 @@ def test_draws_without_a_class_are_counted_and_left_out_of_ranking_metrics_only(
     assert found["f1"].n_undefined == 0
 
 
-def test_intervals_are_percentiles_of_the_draws():
-    sample = make_sample(np.random.default_rng(5), "distinct")
-    counts = draw_participants(6, n_draws=60, seed=9)
-    slow = sorted(naive(sample, row, 0.5)["wf1"] for row in counts)
-    low, high = intervals(sample, threshold=0.5, n_draws=60, seed=9)["wf1"].bounds
-    assert low == pytest.approx(np.quantile(slow, 0.025))
-    assert high == pytest.approx(np.quantile(slow, 0.975))
+def expected_tail(influence: list[float]) -> float:
+    """Work out how far out the percentiles lie, with scipy's distributions."""
+    n = len(influence)
+    fourth, second = scipy.stats.moment(influence, 4), scipy.stats.moment(influence, 2)
+    freedom = np.clip(2 * n / (fourth / second**2 - (n - 3) / (n - 1)), 3, n - 1)
+    return scipy.stats.norm.cdf(scipy.stats.t.ppf(0.025, freedom) * np.sqrt(n / (n - 1)))
+
+
+@pytest.mark.parametrize("metric", ["wf1", "ap", "brier"])
+def test_intervals_are_percentiles_of_the_draws_as_far_out_as_few_participants_need(metric):
+    sample = make_sample(np.random.default_rng(5), "distinct", n_participants=9)
+    counts = draw_participants(9, n_draws=60, seed=9)
+    slow = sorted(naive(sample, row, 0.5)[metric] for row in counts)
+    tail = expected_tail([naive(sample, 1 - np.eye(9, dtype=int)[who], 0.5)[metric] for who in range(9)])
+    assert tail < 0.025
+    low, high = intervals(sample, threshold=0.5, n_draws=60, seed=9)[metric].bounds
+    assert low == pytest.approx(np.quantile(slow, tail))
+    assert high == pytest.approx(np.quantile(slow, 1 - tail))
+
+
+def test_the_interval_of_ece_is_moved_down_by_what_resampling_adds():
+    sample = make_sample(np.random.default_rng(5), "distinct", n_participants=9)
+    slow = np.array([naive(sample, row, 0.5)["ece"] for row in draw_participants(9, n_draws=60, seed=9)])
+    tail = expected_tail([naive(sample, 1 - np.eye(9, dtype=int)[who], 0.5)["ece"] for who in range(9)])
+    added = slow.mean() - metrics.ece(sample.labels, sample.scores)
+    assert added > 0.01
+    found = intervals(sample, threshold=0.5, n_draws=60, seed=9)["ece"].bounds
+    assert found == pytest.approx([max(0, np.quantile(slow, q) - 2 * added) for q in (tail, 1 - tail)])
 
 
 def test_whole_participants_are_drawn():
@@ -142,9 +164,15 @@ def test_paired_differences_use_the_same_draws_for_both():
     counts = draw_participants(6, n_draws=49, seed=4)
     differences = [naive(first, row, 0.5)["ap"] - naive(second, row, 0.5)["ap"] for row in counts]
     found = paired_bootstrap(first, second, n_draws=49, seed=4)["ap"]
-    assert found.bounds == pytest.approx(np.quantile(differences, [0.025, 0.975]))
+    influence = [naive(first, row, 0.5)["ap"] - naive(second, row, 0.5)["ap"] for row in 1 - np.eye(6, dtype=int)]
+    tail = expected_tail(influence)
+    assert found.bounds == pytest.approx(np.quantile(differences, [tail, 1 - tail]))
+    # The p-value belongs to the interval: the t quantile at the share of draws on the smaller side of zero.
     smaller_side = min(sum(d <= 0 for d in differences), sum(d >= 0 for d in differences))
-    assert found.p_value == pytest.approx(min(1.0, 2 * (smaller_side + 1) / 50))
+    z = scipy.stats.norm.ppf(min(0.5, (smaller_side + 1) / 50)) * np.sqrt(5 / 6)
+    n, second_moment = 6, scipy.stats.moment(influence, 2)
+    freedom = np.clip(2 * n / (scipy.stats.moment(influence, 4) / second_moment**2 - (n - 3) / (n - 1)), 3, n - 1)
+    assert found.p_value == pytest.approx(2 * scipy.stats.t.cdf(z, freedom))
 
 
 def test_systems_on_different_items_are_not_compared():

@@ -465,7 +465,8 @@ def test_systems_are_compared_on_the_items_that_both_scored():
     (found,) = compare_rows(right + wrong, labels, level="video", split="test", baseline="wrong", n_draws=50)
     assert (found.system, found.baseline, found.n) == ("right", "wrong", 6)
     assert found.differences["accuracy"].value == 1.0
-    assert found.differences["accuracy"].p_value == pytest.approx(2 / 51)
+    assert found.differences["accuracy"].bounds == (1.0, 1.0)
+    assert found.differences["accuracy"].p_value < 0.13  # six people, and 50 draws
     json.dumps(found.to_json(), allow_nan=False)
 
 
