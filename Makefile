@@ -3,7 +3,7 @@ PYTHON ?= python
 install:
 	$(PYTHON) -m pip install -e '.[all,dev]' -c constraints.txt
 check:
-	ruff format --check . && ruff check . && mypy && lint-imports && $(PYTHON) scripts/write_docs.py --check
+	ruff format --check . && ruff check . && mypy && lint-imports && $(PYTHON) scripts/write_docs.py --check && $(PYTHON) scripts/write_published_numbers.py --check
 fix:
 	ruff format . && ruff check --fix .
 test:
@@ -13,6 +13,6 @@ test-all:
 demo:
 	bash scripts/demo.sh
 docs:
-	$(PYTHON) scripts/write_docs.py
+	$(PYTHON) scripts/write_docs.py && $(PYTHON) scripts/write_published_numbers.py
 wheel:
 	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist .

@@ -18,4 +18,5 @@ ruff check .
 mypy
 lint-imports
 python scripts/write_docs.py --check
+python scripts/write_published_numbers.py --check
 python -m pytest "${selection[@]}" "$@"

@@ -28,6 +28,7 @@ COMMANDS = (
     ("models", "list"),
     ("data", "check"),
     ("data", "stats"),
+    ("bench",),
     ("doctor",),
 )
 INTRODUCTION = """\

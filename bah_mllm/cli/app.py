@@ -50,6 +50,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
+app.command("bench")(system.bench)
 app.command("doctor")(system.doctor)
 
 

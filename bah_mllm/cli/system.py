@@ -1,4 +1,4 @@
-"""``bah-mllm doctor``."""
+"""``bah-mllm doctor`` and ``bench``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["doctor"]
+__all__ = ["bench", "doctor"]
 
 
 def doctor(
@@ -25,3 +25,18 @@ def doctor(
     else:
         print_report(checks)
     return 1 if any(check.state == "problem" for check in checks) else 0
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="engine, decode or evaluator.")],
+    *,
+    seed: Annotated[int, typer.Option(help="Seed of the made-up input.")] = 0,
+    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+) -> None:
+    """Measure what is shared and batched against the naive way, in one run, as ratios.
+
+    Example: bah-mllm bench evaluator
+    """
+    from bah_mllm.pipeline.bench import print_bench
+
+    print_bench(name, seed=seed, json_path=json_path)

@@ -57,10 +57,8 @@ class Engine(Protocol):
     def score(self, jobs: Sequence[WindowJob]) -> list[list[Answer]]:
         """Return the log-probability of every label: one list per job, one answer per prompt, in their order.
 
-        An input that cannot be answered gets an answer with ``failure``; the others are not affected.
-
-        Raises:
-            OutOfMemoryError: The batch does not fit, even after halving down to one window.
+        An input that cannot be answered gets an answer with ``failure``; the others are not affected. A batch that
+        does not fit into memory is halved, down to one window, which then fails.
         """
         ...
 

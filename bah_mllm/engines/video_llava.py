@@ -188,7 +188,10 @@ class VideoLlavaEngine:
         return self._language_model.wording.control_markers()
 
     def score(self, jobs: Sequence[WindowJob]) -> list[list[Answer]]:
-        """Return the log-probability of every label; see ``Engine.score``."""
+        """Return the log-probability of every label; see ``Engine.score``.
+
+        A job without a clip is asked the same text without the video's tokens: what the words alone say.
+        """
         return self._batches.run(jobs, self._score_batch)
 
     def generate(self, jobs: Sequence[WindowJob], *, max_new_tokens: int) -> list[list[Answer]]:
@@ -196,7 +199,9 @@ class VideoLlavaEngine:
         return self._batches.run(jobs, lambda batch: self._generate_batch(batch, max_new_tokens))
 
     def _score_batch(self, jobs: Sequence[WindowJob]) -> list[list[Answer]]:
-        n_cached = len(self._prefix)
+        if len({job.clip is None for job in jobs}) > 1:  # prefixes of two lengths cannot share a batch
+            return [answers for job in jobs for answers in self._score_batch([job])]
+        n_cached = len(self._prefix_of(jobs[0]))
         prepared = [
             [self._check_clip(job) or self._language_model.pack(prompt, n_cached=n_cached) for prompt in job.prompts]
             for job in jobs
@@ -211,13 +216,16 @@ class VideoLlavaEngine:
         return fill_in(prepared, chain.from_iterable(answers))
 
     def _generate_batch(self, jobs: Sequence[WindowJob], max_new_tokens: int) -> list[list[Answer]]:
-        room = len(self._prefix) + max_new_tokens
         prepared = [
-            [self._check_clip(job) or self._language_model.encode(prompt, n_reserved=room) for prompt in job.prompts]
+            [
+                self._check_clip(job)
+                or self._language_model.encode(prompt, n_reserved=len(self._prefix_of(job)) + max_new_tokens)
+                for prompt in job.prompts
+            ]
             for job in jobs
         ]
         rows = [
-            (job, [*self._prefix, *item])
+            (job, [*self._prefix_of(job), *item])
             for job, items in zip(jobs, prepared, strict=True)
             for item in items
             if not isinstance(item, Answer)
@@ -233,9 +241,13 @@ class VideoLlavaEngine:
             )
         return fill_in(prepared, replies)
 
+    def _prefix_of(self, job: WindowJob) -> list[int]:
+        """Return the tokens before the prompt: with those of the video where the window has a clip."""
+        return self._prefix if job.clip is not None else [t for t in self._prefix if t != self._video_token]
+
     def _check_clip(self, job: WindowJob) -> Answer | None:
         if job.clip is None:
-            return Answer(failure=(Status.NO_MEDIA, "no frames of the video"))
+            return None
         size = self.capabilities.frame_size_px
         expected = (self.capabilities.n_frames, size, size, 3)
         if job.clip.frames.shape != expected or job.clip.frames.dtype != np.uint8:
@@ -248,7 +260,7 @@ class VideoLlavaEngine:
     def _prefill(self, jobs: Sequence[WindowJob]) -> DynamicCache:
         """Return the keys and values of ``USER: <video>`` for each window; the output layer is not run."""
         model = self._language_model.model
-        tokens = torch.tensor([self._prefix] * len(jobs), device=model.device)
+        tokens = torch.tensor([self._prefix_of(job) for job in jobs], device=model.device)
         cache = DynamicCache(config=model.config.get_text_config())
         with torch.inference_mode():
             model.model(inputs_embeds=self._embed(self._encode(jobs), tokens), past_key_values=cache, use_cache=True)
@@ -260,17 +272,21 @@ class VideoLlavaEngine:
         """Return input embeddings with the frames' features in place of the video tokens."""
         embeddings = self._language_model.model.get_input_embeddings()(tokens)
         places = (tokens == self._video_token).unsqueeze(-1)
+        if features is None:
+            return embeddings
         return embeddings.masked_scatter(places, features.to(embeddings.device, embeddings.dtype))
 
-    def _encode(self, jobs: Sequence[WindowJob]) -> Float[torch.Tensor, "tokens width"]:
+    def _encode(self, jobs: Sequence[WindowJob]) -> Float[torch.Tensor, "tokens width"] | None:
         """Return the features of all frames of the windows, in order; only frames not met before are encoded."""
-        clips = [job.clip for job in jobs if job.clip is not None]
+        shown = [(job.video_id, job.clip) for job in jobs if job.clip is not None]
+        if not shown:
+            return None
         keys = [
-            (job.video_id, index, hashlib.blake2b(frame.tobytes(), digest_size=16).digest())
-            for job, clip in zip(jobs, clips, strict=True)
+            (video_id, index, hashlib.blake2b(frame.tobytes(), digest_size=16).digest())
+            for video_id, clip in shown
             for index, frame in zip(clip.indices, clip.frames, strict=True)
         ]
-        frames = dict(zip(keys, (frame for clip in clips for frame in clip.frames), strict=True))
+        frames = dict(zip(keys, (frame for _, clip in shown for frame in clip.frames), strict=True))
         found = {key: self._features.get(key) for key in frames}
         missing = [key for key, feature in found.items() if feature is None]
         if missing:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,27 @@ def test_video_scores_equal_full_passes(batch, cap, attention, load, make_job, v
             for label, value in answer.logp.items():
                 expected = full_pass(model, tokenizer, before, label, pixel_values_videos=library_pixels(job.clip))
                 assert value == pytest.approx(expected, abs=1e-4)
+
+
+def test_without_a_clip_the_same_words_are_scored_without_the_videos_tokens(load, make_job, video_model):
+    model, tokenizer = video_model
+    seen, unseen = make_job(0), replace(make_job(4), clip=None)
+    engine = load("video-llava", batch_windows=2)
+    answers = engine.score([unseen, seen])
+    assert answers[1] == load("video-llava").score([seen])[0]
+    video = tokenizer.convert_tokens_to_ids("<video>")
+    for prompt, answer in zip(unseen.prompts, answers[0], strict=True):
+        before = f"USER: <video>\n{prompt.text} ASSISTANT:"
+        for label, value in answer.logp.items():
+            asked = [token for token in tokenizer(before).input_ids if token != video]
+            tokens = [token for token in tokenizer(f"{before} {label}").input_ids if token != video]
+            with torch.no_grad():
+                logp = model(input_ids=torch.tensor([tokens])).logits[0].double().log_softmax(-1)
+            expected = sum(float(logp[i - 1, tokens[i]]) for i in range(len(asked), len(tokens)))
+            assert value == pytest.approx(expected, abs=1e-4)
+    replies = engine.generate([unseen, seen], max_new_tokens=3)
+    assert replies[1] == load("video-llava").generate([seen], max_new_tokens=3)[0]
+    assert all(answer.reply is not None for answer in replies[0])
 
 
 def library_pixels(clip, size=28):
