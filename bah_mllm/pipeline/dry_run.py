@@ -13,7 +13,7 @@ from bah_mllm.core.records import Answer, Level, WindowJob
 from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.pipeline.plan import plan_videos
 from bah_mllm.pipeline.setup import Setup, prepare
-from bah_mllm.pipeline.tasks import Tasks
+from bah_mllm.pipeline.tasks import Tasks, needs_pixels
 from bah_mllm.predictions import read_journal
 from bah_mllm.predictions.store import JOURNAL_NAME
 
@@ -58,7 +58,7 @@ def dry_run(config: RunConfig) -> None:
     """
     setup = prepare(config)
     engine = _NotLoaded(setup)
-    needs_media = config.level is Level.FRAME or engine.capabilities.sees_video
+    needs_media = config.level is Level.FRAME or needs_pixels(setup, engine)
     plans = plan_videos(setup.videos, needs_media=needs_media)
     n_done = sum(not row.status.is_failure for row in read_journal(setup.folder / JOURNAL_NAME))
     tasks = Tasks(setup, engine, plans, set())

@@ -9,23 +9,29 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from bah_mllm.core.engine import Engine
-from bah_mllm.core.errors import MediaError
+from bah_mllm.core.errors import DataError, MediaError
 from bah_mllm.core.records import Clip, Level, RenderedPrompt, Status, Transcript, Variant, Video, WindowJob
 from bah_mllm.core.timeline import Length, Window, time_of
 from bah_mllm.media import ClipSpec, DecodeReport, read_clips
 from bah_mllm.pipeline.plan import WHOLE_VIDEO, Lengths, Span, VideoPlan, plan_spans
+from bah_mllm.pipeline.progress import say
 from bah_mllm.pipeline.setup import Setup
 from bah_mllm.predictions import PredictionKey, PredictionRow
 from bah_mllm.prompting import CONTENT_FREE_TEXT, Need, PromptTemplate, PromptValues, missing_needs, render_prompt
 from bah_mllm.transcripts import words_in
 
-__all__ = ["Task", "Tasks", "donors", "system_name"]
+__all__ = ["Task", "Tasks", "donors", "needs_pixels", "system_name"]
 
 
 def system_name(template: PromptTemplate, engine: Engine, control: str | None = None) -> str:
     """Return the name of a system: ``prompt@engine:model``, as a control run ``prompt~control@engine:model``."""
     prompt = template.name if control is None else f"{template.name}~{control}"
     return f"{prompt}@{engine.name}:{engine.model}"
+
+
+def needs_pixels(setup: Setup, engine: Engine) -> bool:
+    """Return whether videos have to be decoded: the engine sees them, and a prompt asks about one."""
+    return engine.capabilities.sees_video and any(Need.VIDEO in template.front.needs for template in setup.templates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +68,15 @@ class Tasks:
         self._level = setup.config.level
         self._donors = donors(setup.dataset.videos(setup.split), seed=setup.config.seed)
         self._needs_times = any(Need.WINDOW_TRANSCRIPT in template.variables for template in setup.templates)
-        self._needs_pixels = engine.capabilities.sees_video and any(
-            Need.VIDEO in t.front.needs for t in setup.templates
-        )
+        self._needs_pixels = needs_pixels(setup, engine)
         self.counters = {"frames_decoded": 0, "frames_converted": 0, "decoding_passes": 0, "corrupt_packets": 0}
         self.decoding_s = 0.0
 
     @property
     def n_rows(self) -> int:
         """Rows of the whole run, done or not, as far as the files tell before decoding."""
-        return sum(
-            len(row) for plan in self._plans for span in self._spans(plan) for row in self._blank_rows(plan, span)
-        )
+        n_questions = len(self._setup.templates) * len(self._setup.variants)
+        return n_questions * sum(len(span.lengths) for plan in self._plans for span in self._spans(plan))
 
     @property
     def n_windows(self) -> int:
@@ -159,13 +162,14 @@ class Tasks:
             resize=config.resize,
         )
         report = DecodeReport()
+        spans = {span.window: span for span in self._spans(plan)}
         started = perf_counter()
         try:
             for window, clip in read_clips(plan.video.path, wanted, spec, info=plan.info, report=report):
                 self.decoding_s += perf_counter() - started
-                n_frames = report.n_frames or plan.info.n_frames
-                span = next(span for span in self._spans(plan, n_frames) if span.window == window)
-                yield self._task(plan, span, clip)
+                if window not in spans:  # the true count of frames was another one: planned again
+                    spans = {span.window: span for span in self._spans(plan, report.n_frames)}
+                yield self._task(plan, spans[window], clip)
                 started = perf_counter()
         finally:
             self.decoding_s += perf_counter() - started
@@ -223,10 +227,7 @@ class Tasks:
             for variant in self._setup.variants:
                 rows = next(blank)
                 if missing:
-                    reason = (
-                        f"the prompt needs {' and '.join(missing)}, which the data set does not have for this video"
-                    )
-                    settled += [_settle(row, Status.NO_TRANSCRIPT, reason) for row in rows]
+                    settled += [_lacking(row, missing) for row in rows]
                     continue
                 prompts.append(render_prompt(template, values, self._markers, variant=variant))
                 questions.append(rows)
@@ -265,12 +266,24 @@ class Tasks:
     def _transcript(self, video: Video) -> Transcript | None:
         if self._setup.config.control == "shuffled-transcript" and video.transcript is not None:
             video = self._donors[video.video_id]
-        return self._setup.dataset.transcript(video) if self._needs_times else video.transcript
+        if not self._needs_times:
+            return video.transcript
+        try:
+            return self._setup.dataset.transcript(video)
+        except DataError as error:
+            say(f"note: {video.video_id} has no usable word times: {error.problem}")
+            return video.transcript
 
     def _controlled(self, clip: Clip | None) -> Clip | None:
         if clip is None or self._setup.config.control == "no-video":
             return None
         return replace(clip, frames=clip.frames * 0) if self._setup.config.control == "black-video" else clip
+
+
+def _lacking(row: PredictionRow, missing: Sequence[Need]) -> PredictionRow:
+    about_question = all(need in (Need.QUESTION, Need.QUESTION_TEXT) for need in missing)
+    reason = f"the prompt needs {' and '.join(missing)}, which the data set does not have for this video"
+    return _settle(row, Status.NO_QUESTION if about_question else Status.NO_TRANSCRIPT, reason)
 
 
 def donors(videos: Sequence[Video], *, seed: int) -> dict[str, Video]:

@@ -22,7 +22,7 @@ from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.pipeline.plan import plan_videos
 from bah_mllm.pipeline.progress import RunProgress, Stopwatch, say
 from bah_mllm.pipeline.setup import Setup, prepare
-from bah_mllm.pipeline.tasks import Task, Tasks
+from bah_mllm.pipeline.tasks import Task, Tasks, needs_pixels
 from bah_mllm.predictions import Manifest, PredictionRow, RunStore, read_manifest
 from bah_mllm.predictions.manifest import MANIFEST_NAME
 from bah_mllm.scoring import PARSERS, row_result
@@ -74,7 +74,7 @@ def run(config: RunConfig) -> RunSummary:
         _check_engine(engine, setup, store.manifest)
         _record_data(setup, store.manifest)
         with watch.spent_on("planning"):
-            needs_media = config.level is Level.FRAME or engine.capabilities.sees_video
+            needs_media = config.level is Level.FRAME or needs_pixels(setup, engine)
             tasks = Tasks(setup, engine, plan_videos(setup.videos, needs_media=needs_media), store.done)
             n_planned, n_reused = tasks.n_rows, len(store.done)
         ledger = _Ledger(store, engine, tasks, watch, n_planned)

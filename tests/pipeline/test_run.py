@@ -380,3 +380,30 @@ def test_killed_at_random_moments_a_run_ends_with_exactly_the_rows_of_an_uninter
     assert len(lines) == len(whole), "no row is written twice: a batch is written whole or torn, and torn lines are cut"
     assert read_manifest(out).n_starts == n_kills + 1
     assert (out / "predictions.parquet").exists()
+
+
+def test_a_question_that_is_unknown_and_word_times_that_are_broken_are_rows_with_their_own_reasons(
+    bah: Call, pristine_root: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for path in pristine_root.glob("Videos/*/*/*Question_[12]*.mp4"):
+        (folder / f"clip{path.name.split('Question_')[1][0]}.mp4").write_bytes(path.read_bytes())
+    (folder / "clip1.words.json").write_text('{"text": "secret words", "words": 3}')
+    (folder / "videos.csv").write_text("path,transcript\nclip1.mp4,I may.\nclip2.mp4,I may not.\n")
+    code, _, stderr = bah(
+        *("run", "--data", folder / "videos.csv"),
+        *("--engine", "scripted", "--model", "video", "--out", tmp_path / "run"),
+        *("--prompt", "question_transcript_def1", "--prompt", "window_transcript_def1", "--prompt", "transcript_def1"),
+    )
+    assert code == 3
+    assert "secret" not in stderr
+    found = {(row.system.split("@")[0], row.video_id, row.status.value) for row in read_run(tmp_path / "run")}
+    assert found == {
+        ("question_transcript_def1", "clip1.mp4", "no_question"),
+        ("question_transcript_def1", "clip2.mp4", "no_question"),
+        ("window_transcript_def1", "clip1.mp4", "no_transcript"),
+        ("window_transcript_def1", "clip2.mp4", "no_transcript"),
+        ("transcript_def1", "clip1.mp4", "ok"),
+        ("transcript_def1", "clip2.mp4", "ok"),
+    }
