@@ -1,6 +1,7 @@
 """The one evaluator: prediction rows and labels in, metrics with anchors and intervals out. See README.md here."""
 
 from bah_mllm.evaluation.align import Aligned, Alignment, Population, RowCounts, align
+from bah_mllm.evaluation.calibration import Transformed, reliability_rows, transform_rows
 from bah_mllm.evaluation.compare import Comparison, Difference, compare_rows
 from bah_mllm.evaluation.evaluate import Evaluation, Result, evaluate_rows
 from bah_mllm.evaluation.foreign import read_foreign
@@ -24,6 +25,7 @@ __all__ = [
     "Share",
     "Subgroups",
     "TrainPrior",
+    "Transformed",
     "VideoLabels",
     "align",
     "compare_rows",
@@ -31,5 +33,7 @@ __all__ = [
     "published_cells",
     "published_results",
     "read_foreign",
+    "reliability_rows",
     "subgroup_rows",
+    "transform_rows",
 ]

@@ -76,7 +76,6 @@ def test_intervals_hold_the_truth_and_tests_rarely_reject_it_in_a_few_simulation
 @pytest.mark.parametrize("world", [videos, frames])
 def test_intervals_hold_the_truth_in_92_to_97_percent_of_500_simulations(world):
     shares = covered(world, n_simulations=500, n_draws=500)
-    print(world.__name__, shares)
     assert all(0.92 <= share <= 0.97 for share in shares.values()), shares
 
 
@@ -84,5 +83,4 @@ def test_intervals_hold_the_truth_in_92_to_97_percent_of_500_simulations(world):
 @pytest.mark.parametrize("world", [videos, frames])
 def test_paired_tests_reject_a_true_null_in_about_5_percent_of_500_simulations(world):
     shares = rejected(world, n_simulations=500, n_draws=500)
-    print(world.__name__, shares)
     assert all(0.025 <= share <= 0.075 for share in shares.values()), shares
