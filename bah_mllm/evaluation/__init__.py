@@ -8,6 +8,7 @@ from bah_mllm.evaluation.foreign import read_foreign
 from bah_mllm.evaluation.labels import UNLABELLED, Labels, Share, TrainPrior, VideoLabels
 from bah_mllm.evaluation.published import PublishedCell, published_cells, published_results
 from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
+from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
 
 __all__ = [
     "UNLABELLED",
@@ -18,6 +19,7 @@ __all__ = [
     "Evaluation",
     "Groupings",
     "Labels",
+    "NestedThreshold",
     "Population",
     "PublishedCell",
     "Result",
@@ -30,6 +32,7 @@ __all__ = [
     "align",
     "compare_rows",
     "evaluate_rows",
+    "nested_thresholds",
     "published_cells",
     "published_results",
     "read_foreign",
