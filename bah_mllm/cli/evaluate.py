@@ -22,6 +22,16 @@ def evaluate(
     ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    calibrate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also judge corrected scores: content_free, both_orders, prevalence_match, or several joined by +; "
+            "repeat for several."
+        ),
+    ] = None,
+    subgroups: Annotated[
+        bool, typer.Option("--subgroups", help="Also judge by sex, age range, ethnicity, province, question ...")
+    ] = False,
     json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
 ) -> None:
     """Judge predictions against labels: F1s, two APs, AUROC, Brier, ECE, with intervals and anchors.
@@ -35,8 +45,10 @@ def evaluate(
         data=data,
         split=split,
         level=level,
-        threshold=threshold,
+        threshold=0.5 if threshold is None else threshold,
         n_draws=draws,
         seed=seed,
+        calibrate=calibrate or (),
+        subgroups=subgroups,
         json_path=json_path,
     )

@@ -12,7 +12,7 @@ import typer
 __all__ = ["diff", "experiment", "import_", "run", "status"]
 
 
-def run(  # noqa: PLR0913 - one parameter an option
+def run(
     *,
     prompt: Annotated[
         list[str] | None,

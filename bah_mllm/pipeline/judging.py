@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from bah_mllm.core.errors import BahError, ConfigError, DataError
 from bah_mllm.core.records import Level, Video
 from bah_mllm.dataset import Dataset
-from bah_mllm.evaluation import Evaluation, Labels, VideoLabels, evaluate_rows, read_foreign
+from bah_mllm.evaluation import Evaluation, Labels, TrainPrior, VideoLabels, evaluate_rows, read_foreign
+from bah_mllm.evaluation.calibration import Transformed, transform_rows
+from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 from bah_mllm.media import probe
 from bah_mllm.pipeline.config import project_settings
 from bah_mllm.pipeline.progress import say
@@ -22,7 +24,16 @@ from bah_mllm.predictions.manifest import MANIFEST_NAME
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Judged", "collect_labels", "evaluate", "judge", "judge_and_print", "print_judged", "resolve_ids"]
+__all__ = [
+    "Judged",
+    "collect_labels",
+    "evaluate",
+    "judge",
+    "judge_and_print",
+    "judge_subgroups",
+    "print_judged",
+    "resolve_ids",
+]
 
 
 def evaluate(
@@ -60,11 +71,17 @@ class Judged:
         evaluation: The results.
         dataset: Whose labels were used.
         notes: What the reader of the results must know.
+        rows: The rows that were judged, corrected ones included.
+        labels: What they were judged against.
+        calibrations: What became of the rows under each correction asked for.
     """
 
     evaluation: Evaluation
     dataset: Dataset
     notes: tuple[str, ...]
+    rows: pd.DataFrame
+    labels: Labels
+    calibrations: tuple[Transformed, ...] = ()
 
 
 def judge(
@@ -76,8 +93,20 @@ def judge(
     threshold: float = 0.5,
     n_draws: int = 1000,
     seed: int = 0,
+    calibrate: Sequence[str] = (),
 ) -> Judged:
-    """Judge as ``evaluate`` does, and say on what."""
+    """Judge as ``evaluate`` does, and say on what.
+
+    Args:
+        paths: Run folders, or files of predictions.
+        data: Data set with the labels.
+        split: Whose videos are judged.
+        level: ``frame`` or ``video``.
+        threshold: Positive where p > threshold.
+        n_draws: Bootstrap draws.
+        seed: Of these draws.
+        calibrate: Corrections of ``transform_rows``; each adds its own line for every system.
+    """
     if not paths:
         raise ConfigError(
             "No predictions are given.", remedy="Name a run folder or a CSV file: bah-mllm evaluate runs/<id>"
@@ -92,12 +121,45 @@ def judge(
     dataset, split = dataset_and_split(None if data is None else str(data), split)
     _check_fingerprints(dataset, runs, manifests)
     labels = collect_labels(dataset, level=Level(level))
+    import pandas as pd
+
     rows = _collect_rows([Path(path) for path in paths], dataset)
+    calibrations = _calibrations(rows, calibrate, labels, Level(level))
+    rows = pd.concat([rows, *(corrected.rows for corrected in calibrations)], ignore_index=True)
     evaluation = evaluate_rows(rows, labels, level=level, split=split, threshold=threshold, n_draws=n_draws, seed=seed)
     notes = [note for manifest in manifests for note in manifest.notes]
     if dataset.is_synthetic and not notes:
         notes = ["demo set (synthetic): it shows that everything works, not how well A/H is recognised"]
-    return Judged(evaluation, dataset, tuple(dict.fromkeys(notes)))
+    notes += [note for corrected in calibrations for note in corrected.notes]
+    return Judged(evaluation, dataset, tuple(dict.fromkeys(notes)), rows, labels, calibrations)
+
+
+def _calibrations(rows: pd.DataFrame, names: Sequence[str], labels: Labels, level: Level) -> tuple[Transformed, ...]:
+    prior = TrainPrior.count(labels, level=level)
+    prevalence = prior.overall.value if prior is not None else None
+    return tuple(transform_rows(rows, name, prevalence=prevalence) for name in names)
+
+
+def judge_subgroups(judged: Judged, *, n_draws: int, seed: int) -> Subgroups:
+    """Judge the same rows for each sex, age range, ethnicity, province, student status, question and language."""
+    dataset = judged.dataset
+    first = judged.evaluation.rows[0]
+    videos = {}
+    for video in dataset.videos(first.split):
+        transcript = dataset.transcript(video)
+        if transcript is not None and transcript.language is not None:
+            videos[video.video_id] = {"language": transcript.language}
+    groupings = Groupings({person.participant_id: person.metadata for person in dataset.participants()}, videos)
+    return subgroup_rows(
+        judged.rows,
+        judged.labels,
+        groupings,
+        level=first.level,
+        split=first.split,
+        threshold=first.threshold,
+        n_draws=n_draws,
+        seed=seed,
+    )
 
 
 def _agreed(name: str, given: str | Path | None, manifests: Sequence[Manifest]) -> Any:  # noqa: ANN401 - of a setting
@@ -195,28 +257,27 @@ def _frames_of(dataset: Dataset, video: Video) -> Any:  # noqa: ANN401 - an int8
 def judge_and_print(
     paths: Sequence[str],
     *,
-    data: str | None,
-    split: str | None,
-    level: str | None,
-    threshold: float | None,
-    n_draws: int,
-    seed: int,
     json_path: str | None,
+    subgroups: bool = False,
+    **settings: Any,  # noqa: ANN401 - those of `judge`
 ) -> None:
-    """Judge and print a table, or write JSON (``-`` for stdout)."""
-    judged = judge(
-        paths,
-        data=data,
-        split=split,
-        level=level,
-        threshold=0.5 if threshold is None else threshold,
-        n_draws=n_draws,
-        seed=seed,
-    )
+    """Judge and print a table, or write JSON (``-`` for stdout); ``settings`` are those of ``judge``."""
+    judged = judge(paths, **settings)
+    groups = None
+    if subgroups:
+        groups = judge_subgroups(judged, n_draws=settings["n_draws"], seed=settings["seed"])
     if json_path is not None:
-        write_json({**judged.evaluation.to_json(), "data": judged.dataset.name, "data_notes": judged.notes}, json_path)
+        record = {**judged.evaluation.to_json(), "data": judged.dataset.name, "data_notes": list(judged.notes)}
+        record["calibrations"] = [corrected.to_json() for corrected in judged.calibrations]
+        write_json(record | ({"subgroups": groups.to_json()} if groups is not None else {}), json_path)
         return
     print_judged(judged, edition=judged.dataset.edition)
+    if groups is not None:
+        from rich.console import Console
+
+        from bah_mllm.report.subgroups import print_subgroups
+
+        print_subgroups(groups, console=Console(width=None if Console().is_terminal else 120))
 
 
 def print_judged(judged: Judged, *, edition: str | None) -> None:

@@ -242,3 +242,41 @@ def test_the_python_front_door_gives_the_same_figures(bah: Call, pristine_root: 
     evaluation = bah_mllm.evaluate(tmp_path / "run", n_draws=20)
     assert evaluation.to_json()["rows"] == printed
     assert bah_mllm.open_dataset(pristine_root).splits == ("train", "test")
+
+
+def test_corrected_scores_stand_beside_the_raw_ones(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    variants = ["--both-orders", "--content-free"]
+    bah("run", "--data", pristine_root, "--engine", "scripted", "--level", "video", *variants, "--out", out)
+    corrections = ["--calibrate", "both_orders", "--calibrate", "content_free", "--calibrate", "prevalence_match"]
+    code, stdout, stderr = bah("evaluate", out, *corrections, "--json", "-", "--draws", 20)
+    assert code == 0, stderr
+    result = json.loads(stdout)
+    raw = "transcript_def1@scripted:text"
+    assert {row["system"] for row in result["rows"]} == {
+        raw, f"{raw}+both_orders", f"{raw}+content_free", f"{raw}+prevalence_match",
+    }  # fmt: skip
+    from bah_mllm.predictions import read_run
+
+    p = {(row.variant.value, row.video_id): row.p_positive for row in read_run(out)}
+    means = [(p["main", video] + p["swapped", video]) / 2 > 0.5 for variant, video in p if variant == "main"]
+    rates = {row["system"]: row["positive_rate"] for row in result["rows"]}
+    assert rates[f"{raw}+both_orders"] == pytest.approx(sum(means) / len(means))
+    assert [corrected["name"] for corrected in result["calibrations"]] == [
+        "both_orders", "content_free", "prevalence_match",
+    ]  # fmt: skip
+    assert bah("evaluate", out, "--calibrate", "wishful")[0] == 2
+
+
+def test_subgroups_too_small_to_judge_are_left_out_with_the_reason(
+    bah: Call, pristine_root: Path, tmp_path: Path
+) -> None:
+    bah("run", "--data", pristine_root, "--engine", "scripted", "--level", "video", "--out", tmp_path / "run")
+    code, stdout, _ = bah("evaluate", tmp_path / "run", "--subgroups", "--json", "-", "--draws", 20)
+    assert code == 0
+    groups = json.loads(stdout)["subgroups"]
+    assert "sex" in groups["left_out"]  # there is no metadata
+    assert "3" in json.dumps(groups["rows"])  # three participants are too few for any question
+    code, stdout, _ = bah("evaluate", tmp_path / "run", "--subgroups", "--draws", 20)
+    assert code == 0
+    assert "question" in stdout
