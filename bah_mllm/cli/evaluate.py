@@ -32,6 +32,13 @@ def evaluate(
     subgroups: Annotated[
         bool, typer.Option("--subgroups", help="Also judge by sex, age range, ethnicity, province, question ...")
     ] = False,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            help="Also judge with thresholds that maximise f1, macro_f1, wf1 ... on other participants (nested "
+            "cross-validation), and show what tuning on the judged ones would pretend."
+        ),
+    ] = None,
     json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
 ) -> None:
     """Judge predictions against labels: F1s, two APs, AUROC, Brier, ECE, with intervals and anchors.
@@ -50,5 +57,6 @@ def evaluate(
         seed=seed,
         calibrate=calibrate or (),
         subgroups=subgroups,
+        tune=tune,
         json_path=json_path,
     )

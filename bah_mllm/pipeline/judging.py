@@ -13,6 +13,7 @@ from bah_mllm.dataset import Dataset
 from bah_mllm.evaluation import Evaluation, Labels, TrainPrior, VideoLabels, evaluate_rows, read_foreign
 from bah_mllm.evaluation.calibration import Transformed, transform_rows
 from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
+from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
 from bah_mllm.media import probe
 from bah_mllm.pipeline.config import project_settings
 from bah_mllm.pipeline.progress import say
@@ -259,6 +260,7 @@ def judge_and_print(
     *,
     json_path: str | None,
     subgroups: bool = False,
+    tune: str | None = None,
     **settings: Any,  # noqa: ANN401 - those of `judge`
 ) -> None:
     """Judge and print a table, or write JSON (``-`` for stdout); ``settings`` are those of ``judge``."""
@@ -266,18 +268,43 @@ def judge_and_print(
     groups = None
     if subgroups:
         groups = judge_subgroups(judged, n_draws=settings["n_draws"], seed=settings["seed"])
+    tuned: tuple[NestedThreshold, ...] = ()
+    if tune is not None:
+        first = judged.evaluation.rows[0]
+        tuned = nested_thresholds(
+            judged.rows,
+            judged.labels,
+            level=first.level,
+            split=first.split,
+            metric=tune,
+            n_draws=settings["n_draws"],
+            seed=settings["seed"],
+        )
     if json_path is not None:
         record = {**judged.evaluation.to_json(), "data": judged.dataset.name, "data_notes": list(judged.notes)}
         record["calibrations"] = [corrected.to_json() for corrected in judged.calibrations]
+        record["tuned"] = [system.to_json() for system in tuned]
         write_json(record | ({"subgroups": groups.to_json()} if groups is not None else {}), json_path)
         return
     print_judged(judged, edition=judged.dataset.edition)
+    for system in tuned:
+        print(_tuned_line(system))  # noqa: T201 - part of the result
     if groups is not None:
         from rich.console import Console
 
         from bah_mllm.report.subgroups import print_subgroups
 
         print_subgroups(groups, console=Console(width=None if Console().is_terminal else 120))
+
+
+def _tuned_line(system: NestedThreshold) -> str:
+    name = f"{system.system}, {system.aggregation}"
+    if system.nested is None or system.fixed is None or system.in_sample is None or system.optimism is None:
+        return f"tuned {name}: left out, {system.left_out}"
+    return (
+        f"tuned {name}: {system.metric} {system.nested[system.metric]:.3f} with thresholds from other participants; "
+        f"{system.fixed:.3f} at 0.5; {system.in_sample:.3f} tuned on the judged ones (optimism {system.optimism:+.3f})"
+    )
 
 
 def print_judged(judged: Judged, *, edition: str | None) -> None:

@@ -280,3 +280,19 @@ def test_subgroups_too_small_to_judge_are_left_out_with_the_reason(
     code, stdout, _ = bah("evaluate", tmp_path / "run", "--subgroups", "--draws", 20)
     assert code == 0
     assert "question" in stdout
+
+
+def test_tuning_says_what_it_would_pretend_or_why_it_is_left_out(bah: Call, tmp_path: Path) -> None:
+    lines = ["path,participant,label,transcript,split"]
+    lines += [f"v{n}.mp4,p{n // 2},{n % 2},words,test" for n in range(20)]
+    (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
+    arguments = ("run", "--data", tmp_path / "own.csv", "--engine", "scripted", "--level", "video")
+    assert bah(*arguments, "--out", tmp_path / "run")[0] == 0
+    code, stdout, stderr = bah("evaluate", tmp_path / "run", "--tune", "macro_f1", "--json", "-", "--draws", 20)
+    assert code == 0, stderr
+    (tuned,) = json.loads(stdout)["tuned"]
+    assert tuned["n_folds"] == 5
+    assert tuned["optimism"] == pytest.approx(tuned["in_sample"] - tuned["nested"]["macro_f1"])
+    assert tuned["in_sample"] >= tuned["fixed"]
+    assert "optimism" in bah("evaluate", tmp_path / "run", "--tune", "macro_f1", "--draws", 20)[1]
+    assert bah("evaluate", tmp_path / "run", "--tune", "luck")[0] == 2
