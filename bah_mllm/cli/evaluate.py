@@ -29,6 +29,9 @@ def evaluate(
             "repeat for several."
         ),
     ] = None,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Also judge the answers to swapped and content-free prompts.")
+    ] = False,
     subgroups: Annotated[
         bool, typer.Option("--subgroups", help="Also judge by sex, age range, ethnicity, province, question ...")
     ] = False,
@@ -56,6 +59,7 @@ def evaluate(
         n_draws=draws,
         seed=seed,
         calibrate=calibrate or (),
+        variants=variants,
         subgroups=subgroups,
         tune=tune,
         json_path=json_path,

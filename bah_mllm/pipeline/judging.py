@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bah_mllm.core.errors import BahError, ConfigError, DataError
-from bah_mllm.core.records import Level, Video
+from bah_mllm.core.records import Level, Variant, Video
 from bah_mllm.dataset import Dataset
 from bah_mllm.evaluation import Evaluation, Labels, TrainPrior, VideoLabels, evaluate_rows, read_foreign
 from bah_mllm.evaluation.calibration import Transformed, transform_rows
@@ -85,7 +85,7 @@ class Judged:
     calibrations: tuple[Transformed, ...] = ()
 
 
-def judge(
+def judge(  # noqa: PLR0913 - what a result depends on, all of it by name
     paths: Sequence[str | Path],
     *,
     data: str | Path | None = None,
@@ -95,6 +95,7 @@ def judge(
     n_draws: int = 1000,
     seed: int = 0,
     calibrate: Sequence[str] = (),
+    variants: bool = False,
 ) -> Judged:
     """Judge as ``evaluate`` does, and say on what.
 
@@ -107,6 +108,7 @@ def judge(
         n_draws: Bootstrap draws.
         seed: Of these draws.
         calibrate: Corrections of ``transform_rows``; each adds its own line for every system.
+        variants: Judge answers to swapped and content-free prompts too, each as a system of its own.
     """
     if not paths:
         raise ConfigError(
@@ -125,6 +127,10 @@ def judge(
     import pandas as pd
 
     rows = _collect_rows([Path(path) for path in paths], dataset)
+    if variants:
+        others = rows[rows["variant"] != Variant.MAIN.value]
+        names = others["system"] + " (" + others["variant"] + ")"
+        rows = pd.concat([rows, others.assign(system=names, variant=Variant.MAIN.value)], ignore_index=True)
     calibrations = _calibrations(rows, calibrate, labels, Level(level))
     rows = pd.concat([rows, *(corrected.rows for corrected in calibrations)], ignore_index=True)
     evaluation = evaluate_rows(rows, labels, level=level, split=split, threshold=threshold, n_draws=n_draws, seed=seed)

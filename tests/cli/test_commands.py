@@ -262,6 +262,12 @@ def test_corrected_scores_stand_beside_the_raw_ones(bah: Call, pristine_root: Pa
     means = [(p["main", video] + p["swapped", video]) / 2 > 0.5 for variant, video in p if variant == "main"]
     rates = {row["system"]: row["positive_rate"] for row in result["rows"]}
     assert rates[f"{raw}+both_orders"] == pytest.approx(sum(means) / len(means))
+    result_of_variants = json.loads(bah("evaluate", out, "--variants", "--json", "-", "--draws", 20)[1])
+    swapped = next(row for row in result_of_variants["rows"] if row["system"] == f"{raw} (swapped)")
+    assert swapped["positive_rate"] == pytest.approx(
+        sum(value > 0.5 for (variant, _), value in p.items() if variant == "swapped") / len(means)
+    )
+    assert len(result_of_variants["rows"]) == 3
     assert [corrected["name"] for corrected in result["calibrations"]] == [
         "both_orders", "content_free", "prevalence_match",
     ]  # fmt: skip
