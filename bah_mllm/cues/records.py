@@ -1,0 +1,118 @@
+"""The records of cue extraction: signals over time, what is usual for a person, and events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from bah_mllm.core.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["Baseline", "CueEvent", "Side", "Track", "Usual"]
+
+Side = Literal["one", "both", "up", "down", "side"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """One signal of one video over time.
+
+    Args:
+        t_s: Times in seconds from the start of the video, ascending, shape (samples,).
+        values: The signal, NaN where it is unknown (no face, silence ...), shape (samples,).
+    """
+
+    t_s: Float[np.ndarray, " samples"]
+    values: Float[np.ndarray, " samples"]
+
+    def __post_init__(self) -> None:
+        if self.t_s.shape != self.values.shape or self.t_s.ndim != 1:
+            raise ValueError(f"times of shape {self.t_s.shape} and values of shape {self.values.shape}")
+
+    @property
+    def share_known(self) -> float:
+        """Share of samples that are known, 0 to 1; 0 for an empty track."""
+        return float(np.isfinite(self.values).mean()) if len(self.values) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual for one signal of one person.
+
+    Args:
+        centre: Median, in the unit of the signal.
+        spread: Robust spread (1.4826 times the median absolute deviation), clamped to the population's range.
+    """
+
+    centre: float
+    spread: float
+
+    def z(self, values: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " samples"]:
+        """Return how many spreads values lie from the centre."""
+        return (values - self.centre) / self.spread
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What is usual for one person, pooled over that person's videos. Made without labels.
+
+    Args:
+        participant_id: Whose.
+        usual: Signal name to what is usual; signals that were hardly ever known are missing.
+        n_videos: Videos it was pooled over.
+        n_frames: Frames with a face among them.
+        speech_s: Seconds of speech among them.
+        scope: ``participant``; ``population`` where too little was known of the person, who is then compared with
+            fixed values; single signals may be missing either way.
+    """
+
+    participant_id: str
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+    n_videos: int = 0
+    n_frames: int = 0
+    speech_s: float = 0.0
+    scope: Literal["participant", "population"] = "population"
+
+
+@dataclass(frozen=True, slots=True)
+class CueEvent:
+    """One observed cue.
+
+    Args:
+        code: Modality and row of the codebook: ``face.smile``, ``audio.pause`` ...; a key of ``CODES``.
+        start_s: Start in seconds from the start of the video.
+        stop_s: End in seconds, after the start.
+        strength: 1 slight, 2 clear, 3 strong.
+        value: What was measured, in ``unit``; None for words.
+        usual: The same for this person usually; None where unknown.
+        unit: Of both (``s``, ``deg``, ``dB``, ``z`` ...); empty for words.
+        confidence: 0 to 1: grade of the detector (A 1, B 0.7, C 0.4) times how well its input was known.
+        source: What it was seen in: ``facemesh``, ``pose``, ``hands``, ``sound``, ``words``, ``llm``, ``rule``.
+        side: One or both sides, or a direction; never left or right, since webcams may mirror.
+        text: The words concerned, for language cues; never logged.
+    """
+
+    code: str
+    start_s: float
+    stop_s: float
+    strength: int
+    value: float | None
+    usual: float | None
+    unit: str
+    confidence: float
+    source: str
+    side: Side | None = None
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s < self.stop_s or self.strength not in (1, 2, 3) or not 0 <= self.confidence <= 1:
+            raise DataError(
+                f"The cue {self.code} at {self.start_s} to {self.stop_s} s (strength {self.strength}, confidence "
+                f"{self.confidence}) makes no sense.",
+                remedy="Run `bah-mllm cues extract` again for this video.",
+            )
