@@ -4,6 +4,7 @@ from bah_mllm.evaluation.align import Aligned, Alignment, Population, RowCounts,
 from bah_mllm.evaluation.calibration import Transformed, reliability_rows, transform_rows
 from bah_mllm.evaluation.compare import Comparison, Difference, compare_rows
 from bah_mllm.evaluation.evaluate import Evaluation, Result, evaluate_rows
+from bah_mllm.evaluation.events import EventRule
 from bah_mllm.evaluation.foreign import read_foreign
 from bah_mllm.evaluation.labels import UNLABELLED, Labels, Share, TrainPrior, VideoLabels
 from bah_mllm.evaluation.published import PublishedCell, published_cells, published_results
@@ -17,6 +18,7 @@ __all__ = [
     "Comparison",
     "Difference",
     "Evaluation",
+    "EventRule",
     "Groupings",
     "Labels",
     "NestedThreshold",

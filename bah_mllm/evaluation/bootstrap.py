@@ -35,6 +35,7 @@ __all__ = [
     "bounds_of",
     "draw_metrics",
     "draw_participants",
+    "draws_and_leave_one_out",
     "intervals",
     "metrics_per_draw",
     "paired_bootstrap",
@@ -89,6 +90,11 @@ class Drawn(NamedTuple):
     point: float
     values: Float[np.ndarray, " draws"]
     without_one: Float[np.ndarray, " participants"]
+
+    @classmethod
+    def split(cls, values: Float[np.ndarray, " rows"], n_participants: int) -> Drawn:
+        """Take values on the rows of ``draws_and_leave_one_out`` apart."""
+        return cls(float(values[0]), values[n_participants + 1 :], values[1 : n_participants + 1])
 
     @property
     def n_undefined(self) -> int:
@@ -168,16 +174,21 @@ def draw_metrics(
         seed: Same seed, same number of participants: same draws.
         names: Which metrics.
     """
-    counts = draw_participants(sample.n_participants, n_draws=n_draws, seed=seed)
-    n = sample.n_participants
-    once = np.ones((n + 1, n), dtype=counts.dtype)
-    once[np.arange(n) + 1, np.arange(n)] = 0
-    values = metrics_per_draw(sample, np.concatenate([once, counts]), threshold=threshold, names=names)
-    is_absent = np.bincount(sample.participants, minlength=n) == 0
-    return {
-        name: Drawn(float(some[0]), some[n + 1 :], np.where(is_absent, np.nan, some[1 : n + 1]))
-        for name, some in values.items()
-    }
+    counts = draws_and_leave_one_out(sample.n_participants, n_draws=n_draws, seed=seed)
+    is_absent = np.bincount(sample.participants, minlength=sample.n_participants) == 0
+    found = {}
+    for name, values in metrics_per_draw(sample, counts, threshold=threshold, names=names).items():
+        drawn = Drawn.split(values, sample.n_participants)
+        found[name] = drawn._replace(without_one=np.where(is_absent, np.nan, drawn.without_one))
+    return found
+
+
+def draws_and_leave_one_out(n_participants: int, *, n_draws: int, seed: int) -> Int[np.ndarray, "rows participants"]:
+    """Return counts of participants: all once, then all but one in turn, then the draws; see ``Drawn.split``."""
+    counts = draw_participants(n_participants, n_draws=n_draws, seed=seed)
+    once = np.ones((n_participants + 1, n_participants), dtype=counts.dtype)
+    once[np.arange(n_participants) + 1, np.arange(n_participants)] = 0
+    return np.concatenate([once, counts])
 
 
 def intervals(

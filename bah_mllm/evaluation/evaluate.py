@@ -14,15 +14,22 @@ from bah_mllm.core.records import Level, Variant
 from bah_mllm.evaluation import metrics
 from bah_mllm.evaluation.align import Aligned, Alignment, Population, RowCounts, align
 from bah_mllm.evaluation.anchors import anchor_scores
-from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Sample, intervals
-from bah_mllm.evaluation.events import EventScores, event_scores
+from bah_mllm.evaluation.bootstrap import (
+    DEFAULT_DRAWS,
+    Drawn,
+    Sample,
+    bounds_of,
+    draws_and_leave_one_out,
+    intervals,
+)
+from bah_mllm.evaluation.events import EventRule, EventScores, event_scores, find_events
 from bah_mllm.evaluation.labels import Labels, TrainPrior
 from bah_mllm.evaluation.metrics import HARD_METRICS, METRICS, RANKING_METRICS, Confusion
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
 
 __all__ = ["COLLAPSE_SHARE", "Evaluation", "Result", "check_settings", "evaluate_rows", "metrics_of", "sample_of"]
 
@@ -66,6 +73,10 @@ class Result:
         segment_f1_30: F1 of segments at an IoU of at least 0.3; frame level only, as the two below.
         segment_f1_50: F1 of segments at an IoU of at least 0.5.
         onset_error_s: Median distance between the starts of paired segments, in seconds.
+        offset_error_s: The same of their ends.
+        false_alarms_per_minute: Predicted segments without a true one at an IoU of 0.3, per minute judged.
+        event_ci: For each of these five a 95 % interval, or None; empty at video level.
+        event_rule: How frame scores became segments (``EventRule``, threshold filled in); empty at video level.
         ci: For each metric a 95 % interval (participant-cluster bootstrap), or None.
         n_draws_undefined: For each metric, how many draws left it undefined.
         collapse: More than 95 % of the answers agree.
@@ -102,6 +113,10 @@ class Result:
     segment_f1_30: float | None
     segment_f1_50: float | None
     onset_error_s: float | None
+    offset_error_s: float | None
+    false_alarms_per_minute: float | None
+    event_ci: Mapping[str, _Bounds]
+    event_rule: Mapping[str, float | int | None]
     ci: Mapping[str, _Bounds]
     n_draws_undefined: Mapping[str, int]
     collapse: bool
@@ -148,7 +163,7 @@ class Evaluation:
         }
 
 
-def evaluate_rows(
+def evaluate_rows(  # noqa: PLR0913 - settings by name
     rows: pd.DataFrame | Iterable[PredictionRow],
     labels: Labels,
     *,
@@ -158,6 +173,7 @@ def evaluate_rows(
     n_draws: int = DEFAULT_DRAWS,
     seed: int = 0,
     train_prior: TrainPrior | None = None,
+    events: EventRule | None = None,
 ) -> Evaluation:
     """Judge prediction rows.
 
@@ -170,6 +186,7 @@ def evaluate_rows(
         n_draws: Bootstrap draws; 0 for no intervals.
         seed: Of these draws.
         train_prior: What the training split tells; counted from the labels' split ``train`` where None.
+        events: How frame scores become segments; runs of positive frames as they are where None.
 
     Raises:
         DataError: The rows are malformed, or none of them can be judged.
@@ -178,7 +195,9 @@ def evaluate_rows(
     level = Level(level)
     check_settings(threshold, n_draws)
     aligned = align(rows, labels, level=level, split=split)
-    judge = _Judge(aligned.population, split=split, threshold=threshold, n_draws=n_draws, seed=seed)
+    judge = _Judge(
+        aligned.population, events or EventRule(), split=split, threshold=threshold, n_draws=n_draws, seed=seed
+    )
     item_sets = _item_sets(aligned)
     results = tuple(judge.system(system, item_set=item_sets[_fingerprint(system.items)]) for system in aligned.systems)
     if train_prior is None:
@@ -209,6 +228,8 @@ def _plain(result: Result) -> dict[str, Any]:
     plain: dict[str, Any] = {name: getattr(result, name) for name in result.__slots__}
     plain["confusion"] = dict(result.confusion)
     plain["ci"] = {name: None if bounds is None else list(bounds) for name, bounds in result.ci.items()}
+    plain["event_ci"] = {name: None if bounds is None else list(bounds) for name, bounds in result.event_ci.items()}
+    plain["event_rule"] = dict(result.event_rule)
     plain["n_draws_undefined"] = dict(result.n_draws_undefined)
     plain["notes"] = list(result.notes)
     return plain
@@ -234,6 +255,7 @@ class _Judge:
     """Turns scores into results, with the same settings for systems and anchors."""
 
     population: Population
+    rule: EventRule
     split: str | None
     threshold: float
     n_draws: int
@@ -288,7 +310,7 @@ class _Judge:
         points = metrics_of(sample, threshold=self.threshold)
         positive_rate = float(hard.mean()) if n else None
         return Result(
-            **(identity | points | self._events(items, sample.labels == 1, hard)._asdict()),
+            **(identity | points | self._events(items, sample)),
             level=self.population.level.value,
             split=self.split,
             n=n,
@@ -303,21 +325,33 @@ class _Judge:
             collapse=positive_rate is not None and max(positive_rate, 1 - positive_rate) > COLLAPSE_SHARE,
         )
 
-    def _events(
-        self,
-        items: Int[np.ndarray, " items"],
-        is_true: Bool[np.ndarray, " items"],
-        is_predicted: Bool[np.ndarray, " items"],
-    ) -> EventScores:
+    def _events(self, items: Int[np.ndarray, " items"], sample: Sample) -> dict[str, Any]:
+        """Return what the result says of segments."""
+        names = EventScores._fields
         if self.population.level is Level.VIDEO:
-            return EventScores(None, None, None)
-        return event_scores(
-            is_true,
-            is_predicted,
-            video=self.population.videos[items],
+            return dict.fromkeys(names) | {"event_ci": {}, "event_rule": {}}
+        threshold = self.threshold if self.rule.threshold is None else self.rule.threshold
+        videos = self.population.videos[items]
+        events = find_events(
+            sample.labels == 1,
+            sample.scores > threshold,
+            video=videos,
             frame=self.population.frames[items],
             fps=self.population.fps,
+            rule=self.rule,
         )
+        points = event_scores(events)._asdict()
+        ci: dict[str, _Bounds] = dict.fromkeys(names)
+        if self.n_draws and sample.n_participants > 1:
+            person = np.zeros(len(self.population.fps), dtype=np.int64)
+            person[videos] = sample.participants
+            is_judged = np.bincount(videos, minlength=len(person)) > 0
+            counts = draws_and_leave_one_out(sample.n_participants, n_draws=self.n_draws, seed=self.seed)
+            per_draw = [event_scores(events, times[person] * is_judged) for times in counts]
+            for name, values in zip(names, np.array(per_draw, dtype=np.float64).T, strict=True):
+                found = bounds_of(Drawn.split(values, sample.n_participants))
+                ci[name] = None if points[name] is None else found
+        return points | {"event_ci": ci, "event_rule": asdict(self.rule) | {"threshold": threshold}}
 
 
 def metrics_of(sample: Sample, *, threshold: float) -> dict[str, float | None]:
