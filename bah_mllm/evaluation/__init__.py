@@ -2,7 +2,7 @@
 
 from bah_mllm.evaluation.align import Aligned, Alignment, Population, RowCounts, align
 from bah_mllm.evaluation.calibration import Transformed, reliability_rows, transform_rows
-from bah_mllm.evaluation.compare import Comparison, Difference, compare_rows
+from bah_mllm.evaluation.compare import Comparison, ComparisonMatrix, Difference, compare_all, compare_rows
 from bah_mllm.evaluation.evaluate import Evaluation, Result, evaluate_rows
 from bah_mllm.evaluation.events import EventRule
 from bah_mllm.evaluation.foreign import read_foreign
@@ -16,6 +16,7 @@ __all__ = [
     "Aligned",
     "Alignment",
     "Comparison",
+    "ComparisonMatrix",
     "Difference",
     "Evaluation",
     "EventRule",
@@ -32,6 +33,7 @@ __all__ = [
     "Transformed",
     "VideoLabels",
     "align",
+    "compare_all",
     "compare_rows",
     "evaluate_rows",
     "nested_thresholds",
