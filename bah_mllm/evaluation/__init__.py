@@ -8,6 +8,7 @@ from bah_mllm.evaluation.events import EventRule
 from bah_mllm.evaluation.foreign import read_foreign
 from bah_mllm.evaluation.labels import UNLABELLED, Labels, Share, TrainPrior, VideoLabels
 from bah_mllm.evaluation.published import PublishedCell, published_cells, published_results
+from bah_mllm.evaluation.seeds import PooledSeeds, pool_seeds
 from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
 
@@ -23,6 +24,7 @@ __all__ = [
     "Groupings",
     "Labels",
     "NestedThreshold",
+    "PooledSeeds",
     "Population",
     "PublishedCell",
     "Result",
@@ -37,6 +39,7 @@ __all__ = [
     "compare_rows",
     "evaluate_rows",
     "nested_thresholds",
+    "pool_seeds",
     "published_cells",
     "published_results",
     "read_foreign",
