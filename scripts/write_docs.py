@@ -19,6 +19,7 @@ COMMANDS = (
     ("diff",),
     ("import",),
     ("evaluate",),
+    ("compare",),
     ("prompts", "list"),
     ("prompts", "show"),
     ("prompts", "render"),

@@ -1,4 +1,4 @@
-"""``bah-mllm evaluate``."""
+"""``bah-mllm evaluate`` and ``compare``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["evaluate"]
+__all__ = ["compare", "evaluate"]
 
 
 def evaluate(
@@ -48,19 +48,33 @@ def evaluate(
 
     Example: bah-mllm evaluate runs/demo --level video
     """
-    from bah_mllm.pipeline.judging import judge_and_print
+    from bah_mllm.pipeline.judging import JudgeOptions, gather, judge_and_print
 
-    judge_and_print(
-        paths or [],
-        data=data,
-        split=split,
-        level=level,
-        threshold=0.5 if threshold is None else threshold,
-        n_draws=draws,
-        seed=seed,
-        calibrate=calibrate or (),
-        variants=variants,
-        subgroups=subgroups,
-        tune=tune,
-        json_path=json_path,
+    material = gather(paths or [], data=data, split=split, level=level, calibrate=calibrate or (), variants=variants)
+    options = JudgeOptions(
+        threshold=0.5 if threshold is None else threshold, n_draws=draws, seed=seed, subgroups=subgroups, tune=tune
     )
+    judge_and_print(material, options, json_path=json_path)
+
+
+def compare(
+    paths: Annotated[list[str], typer.Argument(help="Run folders, or CSV/Parquet with video_id, p ...")],
+    *,
+    data: Annotated[
+        str | None, typer.Option(help="Data set with the labels. [default: the runs' own, or the demo set]")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split to judge. [default: the runs' own, or test]")] = None,
+    level: Annotated[str | None, typer.Option(help="frame or video. [default: the runs' own, or frame]")] = None,
+    metric: Annotated[str, typer.Option(help="Whose differences the table shows; JSON has all.")] = "macro_f1",
+    draws: Annotated[int, typer.Option(help="Bootstrap draws, the same for both of a pair.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+) -> None:
+    """Compare every system with every other: paired differences, agreement, shared errors, videos that changed most.
+
+    Example: bah-mllm compare runs/a runs/b
+    """
+    from bah_mllm.pipeline.judging import JudgeOptions, compare_and_print, gather
+
+    material = gather(paths, data=data, split=split, level=level)
+    compare_and_print(material, JudgeOptions(n_draws=draws, seed=seed), metric=metric, json_path=json_path)

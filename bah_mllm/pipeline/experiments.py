@@ -14,7 +14,7 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation import Evaluation, Result, published_results
 from bah_mllm.pipeline.config import load_run_config
-from bah_mllm.pipeline.judging import judge, print_judged
+from bah_mllm.pipeline.judging import gather, judge, print_judged
 from bah_mllm.pipeline.progress import say
 from bah_mllm.pipeline.status import write_json
 from bah_mllm.pipeline.zero_shot import run
@@ -85,17 +85,18 @@ def run_experiment(
     experiment = EXPERIMENTS[name]
     config = load_run_config(_with_fixed(experiment, name, flags), config_file)
     summary = run(config)
-    judged = judge([summary.folder], n_draws=n_draws)
-    table = _table(experiment, judged.evaluation)
-    markdown = _markdown(experiment, table, judged.notes, judged.evaluation)
+    material = gather([summary.folder])
+    evaluation = judge(material, n_draws=n_draws)
+    table = _table(experiment, evaluation)
+    markdown = _markdown(experiment, table, material.notes, evaluation)
     write_atomically(summary.folder / f"{name}.md", markdown.encode())
-    record = {"experiment": name, "table": table, "data_notes": list(judged.notes), **judged.evaluation.to_json()}
+    record = {"experiment": name, "table": table, "data_notes": list(material.notes), **evaluation.to_json()}
     write_json(record, str(summary.folder / f"{name}.json"))
     say(f"the table is in {summary.folder / f'{name}.md'}")
     if json_path is not None:
         write_json(record, json_path)
     else:
-        print_judged(judged, edition="v1" if experiment.source else None)
+        print_judged(evaluation, material, edition="v1" if experiment.source else None)
     return summary.n_failed > 0
 
 

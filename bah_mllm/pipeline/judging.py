@@ -12,6 +12,7 @@ from bah_mllm.core.records import Level, Variant, Video
 from bah_mllm.dataset import Dataset
 from bah_mllm.evaluation import Evaluation, Labels, TrainPrior, VideoLabels, evaluate_rows, read_foreign
 from bah_mllm.evaluation.calibration import Transformed, transform_rows
+from bah_mllm.evaluation.compare import compare_all
 from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
 from bah_mllm.media import probe
@@ -24,11 +25,15 @@ from bah_mllm.predictions.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
 __all__ = [
-    "Judged",
+    "JudgeOptions",
+    "Material",
     "collect_labels",
+    "compare_and_print",
     "evaluate",
+    "gather",
     "judge",
     "judge_and_print",
     "judge_subgroups",
@@ -61,52 +66,48 @@ def evaluate(
     Raises:
         BahError: A file cannot be read, or nothing in it can be judged.
     """
-    return judge(paths, data=data, split=split, level=level, threshold=threshold, n_draws=n_draws, seed=seed).evaluation
+    return judge(gather(paths, data=data, split=split, level=level), threshold=threshold, n_draws=n_draws, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """An evaluation with what its table's head line says.
+class Material:
+    """What is to be judged, and against what.
 
     Args:
-        evaluation: The results.
-        dataset: Whose labels were used.
+        rows: Prediction rows of all runs and files, corrected ones included.
+        labels: Of the whole data set.
+        dataset: Where the labels are from.
+        split: Whose videos are judged.
+        level: Frame or video.
         notes: What the reader of the results must know.
-        rows: The rows that were judged, corrected ones included.
-        labels: What they were judged against.
         calibrations: What became of the rows under each correction asked for.
     """
 
-    evaluation: Evaluation
-    dataset: Dataset
-    notes: tuple[str, ...]
     rows: pd.DataFrame
     labels: Labels
+    dataset: Dataset
+    split: str | None
+    level: Level
+    notes: tuple[str, ...]
     calibrations: tuple[Transformed, ...] = ()
 
 
-def judge(  # noqa: PLR0913 - what a result depends on, all of it by name
+def gather(
     paths: Sequence[str | Path],
     *,
     data: str | Path | None = None,
     split: str | None = None,
     level: str | None = None,
-    threshold: float = 0.5,
-    n_draws: int = 1000,
-    seed: int = 0,
     calibrate: Sequence[str] = (),
     variants: bool = False,
-) -> Judged:
-    """Judge as ``evaluate`` does, and say on what.
+) -> Material:
+    """Read the rows of runs and files, and the labels that they are judged against.
 
     Args:
         paths: Run folders, or files of predictions.
-        data: Data set with the labels.
-        split: Whose videos are judged.
-        level: ``frame`` or ``video``.
-        threshold: Positive where p > threshold.
-        n_draws: Bootstrap draws.
-        seed: Of these draws.
+        data: Data set with the labels; None takes the runs' own, or the demo set.
+        split: Whose videos are judged; None takes the runs' own, else ``test``.
+        level: ``frame`` or ``video``; None takes the runs' own.
         calibrate: Corrections of ``transform_rows``; each adds its own line for every system.
         variants: Judge answers to swapped and content-free prompts too, each as a system of its own.
     """
@@ -120,25 +121,45 @@ def judge(  # noqa: PLR0913 - what a result depends on, all of it by name
     manifests = [read_manifest(run) for run in runs]
     data = _agreed("data", data, manifests) or project_settings().get("data")
     split = _agreed("split", split, manifests)
-    level = _agreed("level", level, manifests) or Level.FRAME
+    level = Level(_agreed("level", level, manifests) or Level.FRAME)
     dataset, split = dataset_and_split(None if data is None else str(data), split)
     _check_fingerprints(dataset, runs, manifests)
-    labels = collect_labels(dataset, level=Level(level))
-    import pandas as pd
-
+    labels = collect_labels(dataset, level=level)
     rows = _collect_rows([Path(path) for path in paths], dataset)
     if variants:
-        others = rows[rows["variant"] != Variant.MAIN.value]
-        names = others["system"] + " (" + others["variant"] + ")"
-        rows = pd.concat([rows, others.assign(system=names, variant=Variant.MAIN.value)], ignore_index=True)
-    calibrations = _calibrations(rows, calibrate, labels, Level(level))
-    rows = pd.concat([rows, *(corrected.rows for corrected in calibrations)], ignore_index=True)
-    evaluation = evaluate_rows(rows, labels, level=level, split=split, threshold=threshold, n_draws=n_draws, seed=seed)
+        rows = _with_variants(rows)
+    calibrations = _calibrations(rows, calibrate, labels, level)
+    rows = _joined([rows, *(corrected.rows for corrected in calibrations)])
     notes = [note for manifest in manifests for note in manifest.notes]
     if dataset.is_synthetic and not notes:
         notes = ["demo set (synthetic): it shows that everything works, not how well A/H is recognised"]
     notes += [note for corrected in calibrations for note in corrected.notes]
-    return Judged(evaluation, dataset, tuple(dict.fromkeys(notes)), rows, labels, calibrations)
+    return Material(rows, labels, dataset, split, level, tuple(dict.fromkeys(notes)), calibrations)
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True)
+
+
+def _with_variants(rows: pd.DataFrame) -> pd.DataFrame:
+    others = rows[rows["variant"] != Variant.MAIN.value]
+    names = others["system"] + " (" + others["variant"] + ")"
+    return _joined([rows, others.assign(system=names, variant=Variant.MAIN.value)])
+
+
+def judge(material: Material, *, threshold: float = 0.5, n_draws: int = 1000, seed: int = 0) -> Evaluation:
+    """Judge what was gathered."""
+    return evaluate_rows(
+        material.rows,
+        material.labels,
+        level=material.level,
+        split=material.split,
+        threshold=threshold,
+        n_draws=n_draws,
+        seed=seed,
+    )
 
 
 def _calibrations(rows: pd.DataFrame, names: Sequence[str], labels: Labels, level: Level) -> tuple[Transformed, ...]:
@@ -147,23 +168,22 @@ def _calibrations(rows: pd.DataFrame, names: Sequence[str], labels: Labels, leve
     return tuple(transform_rows(rows, name, prevalence=prevalence) for name in names)
 
 
-def judge_subgroups(judged: Judged, *, n_draws: int, seed: int) -> Subgroups:
+def judge_subgroups(material: Material, *, threshold: float, n_draws: int, seed: int) -> Subgroups:
     """Judge the same rows for each sex, age range, ethnicity, province, student status, question and language."""
-    dataset = judged.dataset
-    first = judged.evaluation.rows[0]
+    dataset = material.dataset
     videos = {}
-    for video in dataset.videos(first.split):
+    for video in dataset.videos(material.split):
         transcript = dataset.transcript(video)
         if transcript is not None and transcript.language is not None:
             videos[video.video_id] = {"language": transcript.language}
     groupings = Groupings({person.participant_id: person.metadata for person in dataset.participants()}, videos)
     return subgroup_rows(
-        judged.rows,
-        judged.labels,
+        material.rows,
+        material.labels,
         groupings,
-        level=first.level,
-        split=first.split,
-        threshold=first.threshold,
+        level=material.level,
+        split=material.split,
+        threshold=threshold,
         n_draws=n_draws,
         seed=seed,
     )
@@ -261,46 +281,82 @@ def _frames_of(dataset: Dataset, video: Video) -> Any:  # noqa: ANN401 - an int8
         return None
 
 
-def judge_and_print(
-    paths: Sequence[str],
-    *,
-    json_path: str | None,
-    subgroups: bool = False,
-    tune: str | None = None,
-    **settings: Any,  # noqa: ANN401 - those of `judge`
-) -> None:
-    """Judge and print a table, or write JSON (``-`` for stdout); ``settings`` are those of ``judge``."""
-    judged = judge(paths, **settings)
-    groups = None
-    if subgroups:
-        groups = judge_subgroups(judged, n_draws=settings["n_draws"], seed=settings["seed"])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeOptions:
+    """What ``bah-mllm evaluate`` judges beside the plain rows.
+
+    Args:
+        threshold: Positive where p > threshold.
+        n_draws: Bootstrap draws.
+        seed: Of these draws.
+        subgroups: Also by group of participants.
+        tune: Metric for thresholds chosen on other participants, or None.
+    """
+
+    threshold: float = 0.5
+    n_draws: int = 1000
+    seed: int = 0
+    subgroups: bool = False
+    tune: str | None = None
+
+
+def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str | None) -> None:
+    """Judge and print a table, or write JSON (``-`` for stdout)."""
+    draws = {"n_draws": options.n_draws, "seed": options.seed}
+    evaluation = judge(material, threshold=options.threshold, **draws)
+    groups = judge_subgroups(material, threshold=options.threshold, **draws) if options.subgroups else None
     tuned: tuple[NestedThreshold, ...] = ()
-    if tune is not None:
-        first = judged.evaluation.rows[0]
+    if options.tune is not None:
         tuned = nested_thresholds(
-            judged.rows,
-            judged.labels,
-            level=first.level,
-            split=first.split,
-            metric=tune,
-            n_draws=settings["n_draws"],
-            seed=settings["seed"],
+            material.rows,
+            material.labels,
+            level=material.level,
+            split=material.split,
+            metric=options.tune,
+            n_draws=options.n_draws,
+            seed=options.seed,
         )
     if json_path is not None:
-        record = {**judged.evaluation.to_json(), "data": judged.dataset.name, "data_notes": list(judged.notes)}
-        record["calibrations"] = [corrected.to_json() for corrected in judged.calibrations]
+        record = {**evaluation.to_json(), "data": material.dataset.name, "data_notes": list(material.notes)}
+        record["calibrations"] = [corrected.to_json() for corrected in material.calibrations]
         record["tuned"] = [system.to_json() for system in tuned]
         write_json(record | ({"subgroups": groups.to_json()} if groups is not None else {}), json_path)
         return
-    print_judged(judged, edition=judged.dataset.edition)
+    print_judged(evaluation, material, edition=material.dataset.edition)
     for system in tuned:
         print(_tuned_line(system))  # noqa: T201 - part of the result
     if groups is not None:
-        from rich.console import Console
+        from bah_mllm.report import print_subgroups
 
-        from bah_mllm.report.subgroups import print_subgroups
+        print_subgroups(groups, console=_console())
 
-        print_subgroups(groups, console=Console(width=None if Console().is_terminal else 120))
+
+def compare_and_print(material: Material, options: JudgeOptions, *, metric: str, json_path: str | None) -> None:
+    """Print how every system differs from every other, or write it as JSON (``-`` for stdout)."""
+    matrix = compare_all(
+        material.rows,
+        material.labels,
+        level=material.level,
+        split=material.split,
+        threshold=options.threshold,
+        n_draws=options.n_draws,
+        seed=options.seed,
+    )
+    if json_path is not None:
+        write_json({**matrix.to_json(), "data": material.dataset.name, "data_notes": list(material.notes)}, json_path)
+        return
+    from bah_mllm.report import print_matrix
+
+    console = _console()
+    for note in material.notes:
+        console.print(note, style="bold", markup=False)
+    print_matrix(matrix, console=console, metric=metric)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if Console().is_terminal else 120)
 
 
 def _tuned_line(system: NestedThreshold) -> str:
@@ -313,11 +369,8 @@ def _tuned_line(system: NestedThreshold) -> str:
     )
 
 
-def print_judged(judged: Judged, *, edition: str | None) -> None:
+def print_judged(evaluation: Evaluation, material: Material, *, edition: str | None) -> None:
     """Print a table to stdout, with the paper's values of an edition beside ours."""
-    from rich.console import Console
-
     from bah_mllm.report import print_evaluation
 
-    console = Console(width=None if Console().is_terminal else 120)
-    print_evaluation(judged.evaluation, console=console, edition=edition, header="; ".join(judged.notes) or None)
+    print_evaluation(evaluation, console=_console(), edition=edition, header="; ".join(material.notes) or None)

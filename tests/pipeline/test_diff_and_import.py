@@ -71,3 +71,19 @@ def test_two_runs_of_one_system_are_judged_side_by_side(bah: Call, pristine_root
     name = "transcript_def1@scripted:video"
     assert [row["system"] for row in result["rows"]] == [name, f"{name} [b]"]
     assert [row["n"] for row in result["rows"]] == [363, 363]
+
+
+def test_compare_pairs_every_system_and_names_the_videos_that_changed(
+    bah: Call, pristine_root: Path, tmp_path: Path
+) -> None:
+    run(bah, pristine_root, tmp_path / "a", "--level", "video")
+    run(bah, pristine_root, tmp_path / "b", "--level", "video", "--seed", 1)
+    code, stdout, stderr = bah("compare", tmp_path / "a", tmp_path / "b", "--json", "-", "--draws", 50)
+    assert code == 0, stderr
+    (pair,) = json.loads(stdout)["pairs"]
+    judged = [json.loads(bah("evaluate", tmp_path / name, "--json", "-", "--draws", 0)[1])["rows"][0] for name in "ab"]
+    assert pair["differences"]["f1"]["value"] == judged[0]["f1"] - judged[1]["f1"]
+    assert pair["changed"], "other seeds, other scores"
+    code, stdout, _ = bah("compare", tmp_path / "a", tmp_path / "b", "--draws", 50)
+    assert code == 0
+    assert "macro_f1" in stdout
