@@ -43,7 +43,7 @@ def print_evaluation(
     table = Table(show_lines=False, pad_edge=False, collapse_padding=True)
     table.add_column("#", justify="right")
     table.add_column("system", overflow="fold", ratio=1, min_width=16)
-    table.add_column("n\nm/u/f", justify="right")
+    table.add_column("n\nm/u/f\npos", justify="right")
     for heading in _COLUMNS:
         table.add_column(heading, justify="right", min_width=7)
     has_published = False
@@ -98,7 +98,8 @@ def _name(row: Result) -> str:
 
 
 def _counts(row: Result) -> str:
-    return f"{row.n:,}\n{row.n_missing}/{row.n_unparsed}/{row.n_failed}"
+    positive = _UNDEFINED if row.positive_rate is None else decimal(row.positive_rate, 2)
+    return f"{row.n:,}\n{row.n_missing}/{row.n_unparsed}/{row.n_failed}\n{positive}"
 
 
 def _cells(row: Result, published: Mapping[str, PublishedCell]) -> list[str]:
@@ -131,7 +132,10 @@ def _add_anchors(table: Table, evaluation: Evaluation) -> None:
 
 
 def _legend(evaluation: Evaluation, *, has_published: bool) -> Sequence[str]:
-    lines = ["m/u/f: missing, unparsed, failed; intervals: 95 %, participants drawn with replacement"]
+    lines = [
+        "m/u/f: missing, unparsed, failed; intervals: 95 %, participants drawn with replacement",
+        "pos: share of positive answers, which is how far a system agrees with saying yes to everything",
+    ]
     shares = {(row.item_set, row.prevalence) for row in evaluation.rows if row.prevalence is not None}
     if shares:
         lines.append("positive share of the labels: " + ", ".join(sorted({f"{share:.3f}" for _, share in shares})))

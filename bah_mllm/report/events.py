@@ -1,0 +1,57 @@
+"""How well segments are found, in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bah_mllm.evaluation import Evaluation
+
+__all__ = ["print_events"]
+
+_COLUMNS = {
+    "segment F1\nIoU 0.3": "segment_f1_30",
+    "segment F1\nIoU 0.5": "segment_f1_50",
+    "onset\nerror, s": "onset_error_s",
+    "offset\nerror, s": "offset_error_s",
+    "false alarms\na minute": "false_alarms_per_minute",
+}
+
+
+def print_events(evaluation: Evaluation, *, console: Console) -> None:
+    """Print segment metrics of systems and anchors, and the rule by which scores became segments.
+
+    Args:
+        evaluation: What ``evaluate_rows`` returned, at frame level.
+        console: Where to print.
+    """
+    rows = [row for row in (*evaluation.rows, *evaluation.anchors) if row.event_rule]
+    if not rows:
+        console.print("Segments are rated at frame level only.")
+        return
+    table = Table(pad_edge=False, collapse_padding=True)
+    table.add_column("system", overflow="fold", min_width=16)
+    for heading in _COLUMNS:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        window = f"\nwindow {row.window_frames}" if row.window_frames is not None else ""
+        table.add_row(
+            escape(row.system + window), *(_cell(getattr(row, n), row.event_ci[n]) for n in _COLUMNS.values())
+        )
+    console.print(table)
+    rule = rows[0].event_rule
+    console.print(
+        f"segments: score > {rule['threshold']:g}, gaps of up to {rule['max_gap_frames']} frames closed, at least "
+        f"{rule['min_frames']} frames long"
+    )
+    if rule["assumed_fps"] is not None:
+        console.print(f"videos of unknown frame rate count as {rule['assumed_fps']:g} frames a second")
+    elif any(row.false_alarms_per_minute is None for row in rows):
+        console.print("no frame rate is known: no errors in seconds and no false alarms a minute")
+
+
+def _cell(value: float | None, bounds: tuple[float, float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if bounds is None else f"{value:.3f}\n{bounds[0]:.2f}-{bounds[1]:.2f}"
