@@ -1,0 +1,112 @@
+"""Cues on disk: one JSONL of events per video, and beside it what was looked at and could not be seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bah_mllm.core.errors import DataError
+from bah_mllm.cues.records import CueEvent
+from bah_mllm.predictions.manifest import write_atomically
+
+__all__ = ["EVENTS_SUFFIX", "Observation", "cue_paths", "read_cues", "write_cues"]
+
+EVENTS_SUFFIX = ".cues.jsonl"
+_ABOUT_SUFFIX = ".cues.json"
+
+
+class Observation(BaseModel):
+    """What was looked at in a video.
+
+    Args:
+        video_id: Which.
+        participant_id: Whose usual behaviour the events are relative to.
+        duration_s: Length of the video in seconds.
+        absent: Modality to spans in seconds in which it could not be observed, with the reason as key: face not
+            visible, no sound, no words.
+        usual: What is usual for the person, for the header of rendered text: ``pitch_hz``, ``rate_syl_s``,
+            ``pause_s``, ``blinks_per_min``; unknown ones are missing.
+        scope: Of the baseline: of the participant, or of the population.
+        settings: What decides about the events (backend, sampling, versions).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    video_id: str
+    participant_id: str
+    duration_s: Annotated[float, Field(ge=0)]
+    absent: dict[str, list[tuple[float, float]]] = Field(default_factory=dict)
+    usual: dict[str, float] = Field(default_factory=dict)
+    scope: Literal["participant", "population"] = "population"
+    settings: dict[str, str | float | int | None] = Field(default_factory=dict)
+
+
+class _Event(BaseModel):
+    """A line of the file, checked on reading."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str
+    start_s: float
+    stop_s: float
+    strength: int
+    value: float | None = None
+    usual: float | None = None
+    unit: str = ""
+    confidence: float
+    source: str
+    side: Literal["one", "both", "up", "down", "side"] | None = None
+    text: str | None = None
+
+
+def cue_paths(folder: Path, video_id: str) -> tuple[Path, Path]:
+    """Return the files of a video below a folder: its events, and what was looked at."""
+    base = folder / Path(*[part for part in Path(video_id).parts if part not in ("..", "/")])
+    return base.with_name(base.name + EVENTS_SUFFIX), base.with_name(base.name + _ABOUT_SUFFIX)
+
+
+def write_cues(folder: Path, observation: Observation, events: Sequence[CueEvent]) -> Path:
+    """Write the events of a video, sorted by start, and return their file; what was looked at goes first."""
+    events_path, about_path = cue_paths(folder, observation.video_id)
+    events_path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(about_path, (observation.model_dump_json(indent=1) + "\n").encode())
+    ordered = sorted(events, key=lambda event: (event.start_s, event.stop_s, event.code))
+    lines = (json.dumps({key: value for key, value in asdict(event).items() if value is not None}) for event in ordered)
+    write_atomically(events_path, "".join(f"{line}\n" for line in lines).encode())
+    return events_path
+
+
+def read_cues(folder: Path, video_id: str) -> tuple[Observation, tuple[CueEvent, ...]] | None:
+    """Return what was observed in a video; None where nobody looked.
+
+    Raises:
+        DataError: A file is damaged; names the line.
+    """
+    events_path, about_path = cue_paths(folder, video_id)
+    if not events_path.exists() or not about_path.exists():
+        return None
+    try:
+        observation = Observation.model_validate_json(about_path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise _damaged(about_path, 1, error) from None
+    events = []
+    for number, line in enumerate(events_path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            events.append(CueEvent(**_Event.model_validate_json(line).model_dump()))
+        except ValidationError as error:
+            raise _damaged(events_path, number, error) from None
+    return observation, tuple(events)
+
+
+def _damaged(path: Path, line: int, error: ValidationError) -> DataError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "line"
+    return DataError(
+        f"{path}, line {line}: {where}: {first['msg']}.",
+        remedy="Delete the file and run `bah-mllm cues extract` again.",
+    )
