@@ -35,6 +35,12 @@ def evaluate(
     subgroups: Annotated[
         bool, typer.Option("--subgroups", help="Also judge by sex, age range, ethnicity, province, question ...")
     ] = False,
+    events: Annotated[
+        bool,
+        typer.Option("--events", help="Also judge segments: F1 at IoU 0.3 and 0.5, onsets, false alarms a minute."),
+    ] = False,
+    min_segment: Annotated[int, typer.Option(help="Drop predicted segments of fewer frames.", min=1)] = 1,
+    close_gap: Annotated[int, typer.Option(help="Join predicted segments at most so many frames apart.", min=0)] = 0,
     tune: Annotated[
         str | None,
         typer.Option(
@@ -48,11 +54,25 @@ def evaluate(
 
     Example: bah-mllm evaluate runs/demo --level video
     """
+    from bah_mllm.evaluation.events import EventRule
     from bah_mllm.pipeline.judging import JudgeOptions, gather, judge_and_print
 
-    material = gather(paths or [], data=data, split=split, level=level, calibrate=calibrate or (), variants=variants)
+    material = gather(
+        paths or [],
+        data=data,
+        split=split,
+        level=level,
+        calibrate=calibrate or (),
+        variants=variants,
+        with_fps=events,
+    )
     options = JudgeOptions(
-        threshold=0.5 if threshold is None else threshold, n_draws=draws, seed=seed, subgroups=subgroups, tune=tune
+        threshold=0.5 if threshold is None else threshold,
+        n_draws=draws,
+        seed=seed,
+        subgroups=subgroups,
+        tune=tune,
+        events=EventRule(max_gap_frames=close_gap, min_frames=min_segment) if events else None,
     )
     judge_and_print(material, options, json_path=json_path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,12 @@ from bah_mllm.dataset import Dataset
 from bah_mllm.evaluation import Evaluation, Labels, TrainPrior, VideoLabels, evaluate_rows, read_foreign
 from bah_mllm.evaluation.calibration import Transformed, transform_rows
 from bah_mllm.evaluation.compare import compare_all
+from bah_mllm.evaluation.events import EventRule
 from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
 from bah_mllm.media import probe
 from bah_mllm.pipeline.config import project_settings
+from bah_mllm.pipeline.plan import plan_videos
 from bah_mllm.pipeline.progress import say
 from bah_mllm.pipeline.setup import dataset_and_split
 from bah_mllm.pipeline.status import write_json
@@ -100,6 +102,7 @@ def gather(
     level: str | None = None,
     calibrate: Sequence[str] = (),
     variants: bool = False,
+    with_fps: bool = False,
 ) -> Material:
     """Read the rows of runs and files, and the labels that they are judged against.
 
@@ -110,6 +113,7 @@ def gather(
         level: ``frame`` or ``video``; None takes the runs' own.
         calibrate: Corrections of ``transform_rows``; each adds its own line for every system.
         variants: Judge answers to swapped and content-free prompts too, each as a system of its own.
+        with_fps: Look up the frame rates of the videos, for errors in seconds.
     """
     if not paths:
         raise ConfigError(
@@ -124,7 +128,7 @@ def gather(
     level = Level(_agreed("level", level, manifests) or Level.FRAME)
     dataset, split = dataset_and_split(None if data is None else str(data), split)
     _check_fingerprints(dataset, runs, manifests)
-    labels = collect_labels(dataset, level=level)
+    labels = collect_labels(dataset, level=level, fps=_frame_rates(dataset.videos(split)) if with_fps else {})
     rows = _collect_rows([Path(path) for path in paths], dataset)
     if variants:
         rows = _with_variants(rows)
@@ -149,7 +153,14 @@ def _with_variants(rows: pd.DataFrame) -> pd.DataFrame:
     return _joined([rows, others.assign(system=names, variant=Variant.MAIN.value)])
 
 
-def judge(material: Material, *, threshold: float = 0.5, n_draws: int = 1000, seed: int = 0) -> Evaluation:
+def judge(
+    material: Material,
+    *,
+    threshold: float = 0.5,
+    n_draws: int = 1000,
+    seed: int = 0,
+    events: EventRule | None = None,
+) -> Evaluation:
     """Judge what was gathered."""
     return evaluate_rows(
         material.rows,
@@ -159,6 +170,7 @@ def judge(material: Material, *, threshold: float = 0.5, n_draws: int = 1000, se
         threshold=threshold,
         n_draws=n_draws,
         seed=seed,
+        events=events,
     )
 
 
@@ -245,11 +257,21 @@ def _video_id(dataset: Dataset, name: str) -> str:
         return name
 
 
-def collect_labels(dataset: Dataset, *, level: Level) -> Labels:
+def _frame_rates(videos: Sequence[Video]) -> dict[str, float]:
+    infos = {plan.video.video_id: plan.info for plan in plan_videos(videos, needs_media=True)}
+    return {video_id: info.fps for video_id, info in infos.items() if info is not None and info.fps is not None}
+
+
+def collect_labels(dataset: Dataset, *, level: Level, fps: Mapping[str, float]) -> Labels:
     """Return the labels of all splits, as the evaluator takes them.
 
     At frame level, videos whose labels are known only as segments are measured by their files; a video whose frame
     labels cannot be read is unlabelled and said so.
+
+    Args:
+        dataset: Where they come from.
+        level: Frame labels are read at frame level only.
+        fps: Video id to frames a second, where known.
     """
     found = []
     for video in dataset.videos():
@@ -262,6 +284,7 @@ def collect_labels(dataset: Dataset, *, level: Level) -> Labels:
                 split=video.split,
                 label=video.label,
                 frames=frames,
+                fps=fps.get(video.video_id),
             )
         )
     return Labels(tuple(found))
@@ -291,6 +314,7 @@ class JudgeOptions:
         seed: Of these draws.
         subgroups: Also by group of participants.
         tune: Metric for thresholds chosen on other participants, or None.
+        events: How frame scores become segments, where segments are to be shown too.
     """
 
     threshold: float = 0.5
@@ -298,12 +322,13 @@ class JudgeOptions:
     seed: int = 0
     subgroups: bool = False
     tune: str | None = None
+    events: EventRule | None = None
 
 
 def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str | None) -> None:
     """Judge and print a table, or write JSON (``-`` for stdout)."""
     draws = {"n_draws": options.n_draws, "seed": options.seed}
-    evaluation = judge(material, threshold=options.threshold, **draws)
+    evaluation = judge(material, threshold=options.threshold, events=options.events, **draws)
     groups = judge_subgroups(material, threshold=options.threshold, **draws) if options.subgroups else None
     tuned: tuple[NestedThreshold, ...] = ()
     if options.tune is not None:
@@ -323,11 +348,13 @@ def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str
         write_json(record | ({"subgroups": groups.to_json()} if groups is not None else {}), json_path)
         return
     print_judged(evaluation, material, edition=material.dataset.edition)
-    for system in tuned:
-        print(_tuned_line(system))  # noqa: T201 - part of the result
-    if groups is not None:
-        from bah_mllm.report import print_subgroups
+    from bah_mllm.report import print_events, print_subgroups, print_thresholds
 
+    if options.events is not None:
+        print_events(evaluation, console=_console())
+    if tuned:
+        print_thresholds(tuned, console=_console())
+    if groups is not None:
         print_subgroups(groups, console=_console())
 
 
@@ -357,16 +384,6 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(width=None if Console().is_terminal else 120)
-
-
-def _tuned_line(system: NestedThreshold) -> str:
-    name = f"{system.system}, {system.aggregation}"
-    if system.nested is None or system.fixed is None or system.in_sample is None or system.optimism is None:
-        return f"tuned {name}: left out, {system.left_out}"
-    return (
-        f"tuned {name}: {system.metric} {system.nested[system.metric]:.3f} with thresholds from other participants; "
-        f"{system.fixed:.3f} at 0.5; {system.in_sample:.3f} tuned on the judged ones (optimism {system.optimism:+.3f})"
-    )
 
 
 def print_judged(evaluation: Evaluation, material: Material, *, edition: str | None) -> None:

@@ -300,5 +300,16 @@ def test_tuning_says_what_it_would_pretend_or_why_it_is_left_out(bah: Call, tmp_
     assert tuned["n_folds"] == 5
     assert tuned["optimism"] == pytest.approx(tuned["in_sample"] - tuned["nested"]["macro_f1"])
     assert tuned["in_sample"] >= tuned["fixed"]
-    assert "optimism" in bah("evaluate", tmp_path / "run", "--tune", "macro_f1", "--draws", 20)[1]
+    assert "optimism" in bah("evaluate", tmp_path / "run", "--tune", "macro_f1", "--draws", 20)[1].lower()
     assert bah("evaluate", tmp_path / "run", "--tune", "luck")[0] == 2
+
+
+def test_segments_are_judged_with_their_rule_and_in_seconds(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    bah("run", "--data", pristine_root, "--engine", "scripted", "--model", "video", "--window", 8, "--out", out)
+    rule = ["--events", "--min-segment", 12, "--close-gap", 8]
+    (row,) = json.loads(bah("evaluate", out, *rule, "--json", "-", "--draws", 20)[1])["rows"]
+    assert row["event_rule"]["min_frames"] == 12
+    assert row["event_rule"]["max_gap_frames"] == 8
+    assert row["false_alarms_per_minute"] is not None, "frame rates come from the files"
+    assert "segment" in bah("evaluate", out, *rule, "--draws", 20)[1].lower()
