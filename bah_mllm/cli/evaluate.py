@@ -41,6 +41,9 @@ def evaluate(
     ] = False,
     min_segment: Annotated[int, typer.Option(help="Drop predicted segments of fewer frames.", min=1)] = 1,
     close_gap: Annotated[int, typer.Option(help="Join predicted segments at most so many frames apart.", min=0)] = 0,
+    pool_seeds: Annotated[
+        bool, typer.Option("--pool-seeds", help="Also pool the runs of one system: means, spread, intervals over both.")
+    ] = False,
     tune: Annotated[
         str | None,
         typer.Option(
@@ -72,6 +75,7 @@ def evaluate(
         seed=seed,
         subgroups=subgroups,
         tune=tune,
+        pool_seeds=pool_seeds,
         events=EventRule(max_gap_frames=close_gap, min_frames=min_segment) if events else None,
     )
     judge_and_print(material, options, json_path=json_path)

@@ -14,6 +14,7 @@ from bah_mllm.evaluation import Evaluation, Labels, TrainPrior, VideoLabels, eva
 from bah_mllm.evaluation.calibration import Transformed, transform_rows
 from bah_mllm.evaluation.compare import compare_all
 from bah_mllm.evaluation.events import EventRule
+from bah_mllm.evaluation.seeds import PooledSeeds, pool_seeds
 from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
 from bah_mllm.media import probe
@@ -315,6 +316,7 @@ class JudgeOptions:
         subgroups: Also by group of participants.
         tune: Metric for thresholds chosen on other participants, or None.
         events: How frame scores become segments, where segments are to be shown too.
+        pool_seeds: Also pool runs of one system, which differ in their seed.
     """
 
     threshold: float = 0.5
@@ -323,6 +325,7 @@ class JudgeOptions:
     subgroups: bool = False
     tune: str | None = None
     events: EventRule | None = None
+    pool_seeds: bool = False
 
 
 def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str | None) -> None:
@@ -341,9 +344,23 @@ def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str
             n_draws=options.n_draws,
             seed=options.seed,
         )
+    pooled: tuple[PooledSeeds, ...] = ()
+    if options.pool_seeds:
+        methods = _methods(material.rows["system"].unique())
+        pooled = pool_seeds(
+            material.rows,
+            material.labels,
+            methods,
+            level=material.level,
+            split=material.split,
+            threshold=options.threshold,
+            n_draws=options.n_draws,
+            seed=options.seed,
+        )
     if json_path is not None:
         record = {**evaluation.to_json(), "data": material.dataset.name, "data_notes": list(material.notes)}
         record["calibrations"] = [corrected.to_json() for corrected in material.calibrations]
+        record["pooled"] = [method.to_json() for method in pooled]
         record["tuned"] = [system.to_json() for system in tuned]
         write_json(record | ({"subgroups": groups.to_json()} if groups is not None else {}), json_path)
         return
@@ -352,10 +369,28 @@ def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str
 
     if options.events is not None:
         print_events(evaluation, console=_console())
+    for method in pooled:
+        shown = (f"{name} {method.metrics[name]:.3f}" for name in ("f1", "macro_f1", "wf1") if method.metrics[name])
+        deviations = ", ".join(f"{text} (sd {method.seed_sd[text.split()[0]] or 0:.3f})" for text in shown)
+        print(f"pooled over {len(method.seeds)} seeds: {method.system}, {method.aggregation}: {deviations}")  # noqa: T201
     if tuned:
         print_thresholds(tuned, console=_console())
     if groups is not None:
         print_subgroups(groups, console=_console())
+
+
+def _methods(systems: Sequence[str]) -> dict[str, list[str]]:
+    """Return the systems that are runs of one method: ``_collect_rows`` put the later runs' folders in brackets."""
+    methods: dict[str, list[str]] = {}
+    for system in systems:
+        methods.setdefault(system.partition(" [")[0], []).append(system)
+    several = {name: seeds for name, seeds in methods.items() if len(seeds) > 1}
+    if not several:
+        raise ConfigError(
+            "No system has more than one run to pool.",
+            remedy="Name several runs of one system, made with other --seed.",
+        )
+    return several
 
 
 def compare_and_print(material: Material, options: JudgeOptions, *, metric: str, json_path: str | None) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import statistics
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from bah_mllm.predictions import read_manifest, read_run
 
@@ -87,3 +90,17 @@ def test_compare_pairs_every_system_and_names_the_videos_that_changed(
     code, stdout, _ = bah("compare", tmp_path / "a", tmp_path / "b", "--draws", 50)
     assert code == 0
     assert "macro_f1" in stdout
+
+
+def test_runs_that_differ_in_their_seed_are_pooled(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    for seed in range(3):
+        run(bah, pristine_root, tmp_path / f"s{seed}", "--level", "video", "--seed", seed)
+    runs = [tmp_path / f"s{seed}" for seed in range(3)]
+    result = json.loads(bah("evaluate", *runs, "--pool-seeds", "--json", "-", "--draws", 20)[1])
+    (pooled,) = result["pooled"]
+    f1s = [row["f1"] for row in result["rows"]]
+    assert len(f1s) == 3
+    assert pooled["metrics"]["f1"] == pytest.approx(statistics.mean(f1s))
+    assert pooled["seed_sd"]["f1"] == pytest.approx(statistics.stdev(f1s))
+    assert "pooled over 3 seeds" in bah("evaluate", *runs, "--pool-seeds", "--draws", 20)[1]
+    assert bah("evaluate", runs[0], "--pool-seeds")[0] == 2
