@@ -1,0 +1,107 @@
+"""Where somebody speaks: voice activity in a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bah_mllm.core.loading import import_optional
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+__all__ = ["SAMPLE_RATE_HZ", "levelled", "speech_spans"]
+
+SAMPLE_RATE_HZ = 16_000  # what Silero, swift-f0 and Whisper listen to
+
+_LOUD_DB = -20.0  # where the loudest twentieth of a levelled recording begins, in dB of full scale
+_MAX_GAIN_DB = 40.0  # a recording that stays below -60 dB holds nothing but its own noise
+_HIGH_PASS_HZ = 50.0  # below every voice: takes a constant offset and the rumble of handling away
+_LEVEL_FRAME_S = 0.032
+
+_FRAME_SAMPLES = 512  # of the detector
+_FRAME_S = _FRAME_SAMPLES / SAMPLE_RATE_HZ
+_SURE = 0.5  # Silero's own default: a stretch is speech where its probability gets there ...
+_MAYBE = 0.25  # ... and reaches as far as it stays above this: soft onsets take 0.2 s to become sure
+_MIN_GAP_S = 0.1
+_MIN_SPEECH_S = 0.1
+
+
+def levelled(audio: Float[np.ndarray, " samples"], sample_rate_hz: int) -> Float[np.ndarray, " samples"]:
+    """Return a recording at 16 kHz without offset and at one level, so that its gain does not matter to what follows.
+
+    Voice activity and pitch confidence depend on the level of their input (the confidence of swift-f0 moves by up to
+    .47 when a recording is ten times quieter). Values that are no numbers become silence.
+
+    Args:
+        audio: One channel, shape (samples,).
+        sample_rate_hz: Samples a second, above 0.
+
+    Returns:
+        float32, shape (samples at 16 kHz,); all zero where the recording is silent, empty where it is empty.
+    """
+    from scipy.signal import butter, resample_poly, sosfilt
+
+    samples = np.nan_to_num(np.asarray(audio, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    if len(samples) and sample_rate_hz != SAMPLE_RATE_HZ:
+        shared = gcd(SAMPLE_RATE_HZ, sample_rate_hz)
+        samples = resample_poly(samples, SAMPLE_RATE_HZ // shared, sample_rate_hz // shared).astype(np.float32)
+    if not len(samples):
+        return samples
+    high_pass = butter(2, _HIGH_PASS_HZ, "highpass", fs=SAMPLE_RATE_HZ, output="sos").astype(np.float32)
+    # The offset goes first: switched on at sample 0, it would ring through the filter as a thump.
+    samples = np.asarray(sosfilt(high_pass, samples - samples.mean(dtype=np.float64).astype(np.float32)), np.float32)
+    n_frame = min(len(samples), round(_LEVEL_FRAME_S * SAMPLE_RATE_HZ))
+    frames = samples[: len(samples) // n_frame * n_frame].reshape(-1, n_frame)
+    loud = float(np.percentile(np.sqrt(np.mean(frames * frames, axis=1)), 95))
+    if loud <= 0:
+        return np.zeros_like(samples)
+    gain_db = min(_MAX_GAIN_DB, _LOUD_DB - 20 * np.log10(loud))
+    return samples * np.float32(10 ** (gain_db / 20))
+
+
+def speech_spans(audio: Float[np.ndarray, " samples"], sample_rate_hz: int) -> list[tuple[float, float]]:
+    """Return when somebody speaks, by Silero's voice activity detector (version 6, shipped in faster-whisper).
+
+    Args:
+        audio: One channel, at any level, shape (samples,).
+        sample_rate_hz: Samples a second, above 0.
+
+    Returns:
+        Start and end of each stretch in seconds, ascending, at least 0.1 s long and 0.1 s apart, good to about
+        0.05 s; empty for silence, noise and instruments.
+
+    Raises:
+        PrerequisiteError: faster-whisper is not installed.
+    """
+    samples = levelled(audio, sample_rate_hz)
+    p = _speech_probabilities(samples)
+    spans: list[list[float]] = []
+    for start, stop in _runs(p >= _MAYBE):
+        if p[start:stop].max() < _SURE:
+            continue
+        if spans and start * _FRAME_S - spans[-1][1] < _MIN_GAP_S:
+            spans[-1][1] = stop * _FRAME_S
+        else:
+            spans.append([start * _FRAME_S, stop * _FRAME_S])
+    duration_s = len(samples) / SAMPLE_RATE_HZ
+    return [(start, min(stop, duration_s)) for start, stop in spans if min(stop, duration_s) - start >= _MIN_SPEECH_S]
+
+
+def _speech_probabilities(samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " frames"]:
+    """Return the probability of speech in each 32 ms, shape (frames,); the last frame is filled up with silence."""
+    if not samples.any():
+        return np.zeros(0, np.float32)  # also spares the model its own answer to digital silence
+    vad = import_optional("faster_whisper.vad", extra="cues", purpose="voice activity detection")
+    # The model zeroes the end of what it is given, in place: hence the copy and the frame that is dropped.
+    padded = np.pad(samples, (0, -len(samples) % _FRAME_SAMPLES + _FRAME_SAMPLES))
+    return np.asarray(vad.get_vad_model()(padded)).reshape(-1)[:-1]
+
+
+def _runs(flags: Bool[np.ndarray, " frames"]) -> Iterator[tuple[int, int]]:
+    """Yield the first and one past the last index of each run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
