@@ -1,0 +1,412 @@
+"""From the pictures of a video to the signals of face, shoulders and hands, in one sequential pass.
+
+Points on face, body and hands come from a backend; the only one so far is mediapipe with the models that its package
+carries. (mediapipe's newer Tasks models have to be downloaded, and none was at hand to check a backend against.)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from bah_mllm.core.errors import ConfigError, MediaError
+from bah_mllm.core.loading import import_optional
+from bah_mllm.cues.body import N_BODY_POINTS, N_HAND_POINTS, body_tracks
+from bah_mllm.cues.face import N_POINTS, derived_face_tracks, face_signals
+from bah_mllm.cues.records import Track
+from bah_mllm.media.containers import decode, open_media, video_stream
+from bah_mllm.media.resizing import clockwise_turns
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
+__all__ = ["LandmarkBackend", "MediapipeBackend", "Perceived", "Sampling", "perceive"]
+
+_NOSE_TIP, _OUTER_EYES = 4, (33, 263)
+_SHORT_EDGE_PX, _LONG_EDGE_PX = 480, 1280  # larger pictures are scaled down: the models look at 192 to 256 pixels
+_MAX_ASPECT = 50  # as in decoding: a picture of 1 x 10,000 pixels shows nobody
+_CHUNK_FRAMES = 256  # 3 MB of mesh points at a time, whatever the length of the video
+_USUAL_STEP_S = 1 / 24  # between frames without times
+_MAX_STEP_S = 3600.0  # a gap of more than an hour between two frames is a broken time
+
+
+class LandmarkBackend(Protocol):
+    """Finds points of one person in the pictures of one video, given in order."""
+
+    name: str
+
+    def face(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> Float[np.ndarray, "points 3"] | None:
+        """Return the 478 mesh points of the followed face in pixels (x right, y down, z away), or None."""
+        ...
+
+    def pose(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> Float[np.ndarray, "points 4"] | None:
+        """Return 33 body points (x, y, z in pixels, visibility 0 to 1), or None."""
+        ...
+
+    def hands(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> list[Float[np.ndarray, "points 3"]]:
+        """Return the 21 points of each hand that is seen, in pixels; at most two hands."""
+        ...
+
+    def close(self) -> None:
+        """Free what the models hold."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How often to look.
+
+    Args:
+        face_hz: Looks at the face a second, at least: every frame up to about 1.3 times as many frames a second.
+            Blinks last 0.1 to 0.4 s and need 12.
+        body_hz: Looks at shoulders and hands a second, at least.
+
+    Raises:
+        ConfigError: A rate is not above 0.
+    """
+
+    face_hz: float = 25.0
+    body_hz: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.face_hz < float("inf") and 0 < self.body_hz < float("inf")):
+            raise ConfigError(
+                f"Face and body cannot be looked at {self.face_hz} and {self.body_hz} times a second.",
+                remedy="Give rates above 0: 25 and 3, say.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Perceived:
+    """What was seen of a person in a video.
+
+    Args:
+        tracks: Signals of the face (see ``face``) and the body (see ``body``) by name.
+        duration_s: From the first to the end of the last frame.
+        n_frames: Frames that decode.
+        n_corrupt: Packets that did not, and frames marked as damaged.
+        face_share: Share of the frames looked at that show a face, 0 to 1.
+        body_share: Share that show both shoulders.
+        backend: Its name and version.
+    """
+
+    tracks: Mapping[str, Track]
+    duration_s: float
+    n_frames: int
+    n_corrupt: int
+    face_share: float
+    body_share: float
+    backend: str
+
+
+def perceive(path: Path, *, backend: LandmarkBackend | None = None, sampling: Sampling | None = None) -> Perceived:
+    """Return the signals of the person in a video; NaN wherever nobody is seen.
+
+    Args:
+        path: A video file.
+        backend: A new one for each video, closed by the caller; mediapipe where None.
+        sampling: How often to look.
+
+    Raises:
+        MediaError: The file cannot be read, or none of it decodes.
+        PrerequisiteError: mediapipe is not installed.
+    """
+    if backend is None:
+        with MediapipeBackend() as own:
+            return perceive(path, backend=own, sampling=sampling)
+    sampling = sampling or Sampling()
+    pass_ = _Pass(path)
+    watched = _Watched(backend)
+    face_due, body_due = _Due(sampling.face_hz), _Due(sampling.body_hz)
+    for frame, t_s in pass_.frames():
+        is_face_due, is_body_due = face_due(t_s), body_due(t_s)
+        if is_face_due or is_body_due:
+            watched.look(pass_.picture(frame), t_s, face=is_face_due, body=is_body_due)
+    if not pass_.n_frames:
+        raise MediaError(f"No frame of {path} can be decoded.", remedy="Copy the file again, or convert it to H.264.")
+    tracks = watched.tracks()
+    return Perceived(
+        tracks=tracks,
+        duration_s=pass_.last_s + pass_.step_s,
+        n_frames=pass_.n_frames,
+        n_corrupt=pass_.n_corrupt,
+        face_share=tracks["head_yaw"].share_known,
+        body_share=tracks["shoulder_width"].share_known,
+        backend=backend.name,
+    )
+
+
+@dataclass(slots=True)
+class _Due:
+    """Tells when to look again: a quarter early rather than late, so that 24 frames a second are all looked at."""
+
+    rate_hz: float
+    last_s: float = -float("inf")
+
+    def __call__(self, t_s: float) -> bool:
+        is_due = t_s - self.last_s >= 0.75 / self.rate_hz
+        self.last_s = t_s if is_due else self.last_s
+        return is_due
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One reading of a file from start to end."""
+
+    path: Path
+    n_frames: int = 0
+    n_corrupt: int = 0
+    last_s: float = 0.0
+    step_s: float = _USUAL_STEP_S
+    reformatter: Any = None
+
+    def frames(self) -> Iterator[tuple[Any, float]]:
+        """Yield every frame that decodes, with a time from the first one that always grows."""
+        import av.video.reformatter
+
+        self.reformatter = av.video.reformatter.VideoReformatter()
+        with open_media(self.path) as container:
+            stream = video_stream(container, self.path)
+            origin = None
+            for frame in decode(container, stream):
+                if frame is None:
+                    self.n_corrupt += 1
+                    continue
+                self.n_corrupt += bool(frame.is_corrupt)
+                origin = frame.pts if origin is None else origin
+                has_time = frame.pts is not None and origin is not None
+                yield frame, self._advance(float((frame.pts - origin) * stream.time_base) if has_time else None)
+
+    def _advance(self, t_s: float | None) -> float:
+        """Return the time of the next frame; one that is missing, or not after the last, is the usual step later."""
+        self.n_frames += 1
+        if self.n_frames == 1:
+            return 0.0
+        if t_s is None or not 1e-3 < t_s - self.last_s < _MAX_STEP_S:
+            t_s = self.last_s + self.step_s
+        else:
+            self.step_s = min(t_s - self.last_s, 1.0)
+        self.last_s = t_s
+        return t_s
+
+    def picture(self, frame: Any) -> UInt8[np.ndarray, "height width 3"]:  # noqa: ANN401
+        """Return a frame as an upright RGB picture, scaled down where it is large."""
+        short, long = sorted((frame.width, frame.height))
+        if long > _MAX_ASPECT * short:
+            raise MediaError(
+                f"{self.path} has a frame of {frame.width} x {frame.height} px, which is too elongated.",
+                remedy=f"Give videos whose longer edge is at most {_MAX_ASPECT} times the shorter.",
+            )
+        scale = min(1.0, _SHORT_EDGE_PX / short, _LONG_EDGE_PX / long)
+        width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+        # One thread: swscale would otherwise start one for every core, in every process that decodes.
+        small = self.reformatter.reformat(
+            frame, width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1
+        )
+        return np.ascontiguousarray(np.rot90(small.to_ndarray(), -clockwise_turns(frame)))
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What the backend has said so far; mesh points are turned into signals as soon as there are enough of them."""
+
+    backend: LandmarkBackend
+    pending: list[np.ndarray] = field(default_factory=list)
+    pending_height_px: float = 1.0
+    face_t_s: list[float] = field(default_factory=list)
+    face_values: defaultdict[str, list[np.ndarray]] = field(default_factory=lambda: defaultdict(list))
+    body_t_s: list[float] = field(default_factory=list)
+    poses: list[np.ndarray] = field(default_factory=list)
+    hands: list[np.ndarray] = field(default_factory=list)
+    noses: list[np.ndarray] = field(default_factory=list)
+    spans: list[float] = field(default_factory=list)
+    nose: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
+    span: float = np.nan
+
+    def look(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float, *, face: bool, body: bool) -> None:
+        height_px = float(rgb.shape[0])
+        if face:
+            self._look_at_face(rgb, t_s, height_px)
+        if body:
+            self._look_at_body(rgb, t_s, height_px)
+
+    def _look_at_face(self, rgb: np.ndarray, t_s: float, height_px: float) -> None:
+        if height_px != self.pending_height_px or len(self.pending) == _CHUNK_FRAMES:
+            self._measure()
+        self.pending_height_px = height_px
+        points = self.backend.face(rgb, t_s)
+        points = np.full((N_POINTS, 3), np.nan) if points is None else points
+        self.pending.append(points.astype(np.float32))
+        self.face_t_s.append(t_s)
+        self.nose = points[_NOSE_TIP, :2] / height_px
+        self.span = float(np.linalg.norm(points[_OUTER_EYES[0]] - points[_OUTER_EYES[1]])) / height_px
+
+    def _look_at_body(self, rgb: np.ndarray, t_s: float, height_px: float) -> None:
+        pose = self.backend.pose(rgb, t_s)
+        scale = np.array([height_px, height_px, height_px, 1.0])
+        self.poses.append(np.full((N_BODY_POINTS, 4), np.nan) if pose is None else pose / scale)
+        hands = np.full((2, N_HAND_POINTS, 3), np.nan)
+        for k, hand in enumerate(self.backend.hands(rgb, t_s)[:2]):
+            hands[k] = hand / height_px
+        self.hands.append(hands)
+        self.noses.append(self.nose)
+        self.spans.append(self.span)
+        self.body_t_s.append(t_s)
+
+    def _measure(self) -> None:
+        if self.pending:
+            signals = face_signals(np.stack(self.pending).astype(np.float64), self.pending_height_px)
+            for name, values in signals.items():
+                self.face_values[name].append(values)
+            self.pending.clear()
+
+    def tracks(self) -> dict[str, Track]:
+        self._measure()
+        t_s = np.array(self.face_t_s)
+        face = {name: Track(t_s, np.concatenate(values)) for name, values in self.face_values.items()}
+        body = body_tracks(
+            np.array(self.body_t_s),
+            np.array(self.poses),
+            np.array(self.hands),
+            np.array(self.noses),
+            np.array(self.spans),
+        )
+        return derived_face_tracks(face) | body
+
+
+_CHECK_EVERY_S = 1.0
+_MAX_FACES = 4
+
+
+class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
+    """Face mesh with irises, pose (the full model) and hands of mediapipe 0.10.21, whose package carries the models.
+
+    The face that is followed is the largest, the more central one of two alike, and from then on the one nearest to
+    where it last was. Whether there are several is looked up once a second, since looking for more faces than there are
+    costs half as much again in every frame.
+    """
+
+    def __init__(self) -> None:
+        with _quiet():
+            mediapipe = import_optional("mediapipe", extra="cues", purpose="finding faces, shoulders and hands")
+            solutions = getattr(mediapipe, "solutions", None)
+            if solutions is None:
+                raise ConfigError(
+                    f"mediapipe {mediapipe.__version__} carries no models any more.",
+                    remedy="pip install 'mediapipe==0.10.21'",
+                )
+            self.name = f"mediapipe {mediapipe.__version__}"
+            self._mesh_class = solutions.face_mesh.FaceMesh
+            self._finder = _warm(solutions.face_detection.FaceDetection(model_selection=0))
+            self._pose = _warm(solutions.pose.Pose(model_complexity=1))
+            self._hands = _warm(solutions.hands.Hands(max_num_hands=2))
+            self._meshes = {1: _warm(self._mesh_class(max_num_faces=1, refine_landmarks=True))}
+        self._n_faces = 1
+        self._checked_s = -float("inf")
+        self._place: np.ndarray | None = None
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def face(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> Float[np.ndarray, "points 3"] | None:
+        """Return the mesh points of the followed face; None where there is none."""
+        if t_s - self._checked_s >= _CHECK_EVERY_S:
+            self._checked_s = t_s
+            found = _run(self._finder, rgb).detections or ()
+            self._n_faces = 1 if len(found) <= 1 else _MAX_FACES
+        faces = _run(self._mesh(), rgb).multi_face_landmarks or ()
+        height, width = rgb.shape[:2]
+        # z is given in the scale of x.
+        candidates = [_array(face, ("x", "y", "z")) * (width, height, width) for face in faces]
+        candidates = [points for points in candidates if len(points) == N_POINTS and np.isfinite(points).all()]
+        if not candidates:
+            return None
+        followed = self._choose(candidates, width, height)
+        self._place = followed[list(_OUTER_EYES), :2].mean(axis=0)
+        return followed
+
+    def pose(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> Float[np.ndarray, "points 4"] | None:  # noqa: ARG002
+        """Return the body points of the person that the model takes for the main one."""
+        landmarks = _run(self._pose, rgb).pose_landmarks
+        if landmarks is None:
+            return None
+        height, width = rgb.shape[:2]
+        return _array(landmarks, ("x", "y", "z", "visibility")) * (width, height, width, 1)
+
+    def hands(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> list[Float[np.ndarray, "points 3"]]:  # noqa: ARG002
+        """Return the points of up to two hands."""
+        height, width = rgb.shape[:2]
+        found = _run(self._hands, rgb).multi_hand_landmarks or ()
+        return [_array(hand, ("x", "y", "z")) * (width, height, width) for hand in found]
+
+    def close(self) -> None:
+        """Free the models."""
+        for model in (self._finder, self._pose, self._hands, *self._meshes.values()):
+            model.close()
+        self._meshes.clear()
+
+    def _mesh(self) -> Any:  # noqa: ANN401
+        if self._n_faces not in self._meshes:
+            with _quiet():
+                self._meshes[self._n_faces] = _warm(
+                    self._mesh_class(max_num_faces=self._n_faces, refine_landmarks=True)
+                )
+        return self._meshes[self._n_faces]
+
+    def _choose(self, candidates: list[np.ndarray], width: int, height: int) -> np.ndarray:
+        """Return the face nearest to the followed one if that is near; else the largest, the central one if alike."""
+        spans = [float(np.linalg.norm(face[_OUTER_EYES[0]] - face[_OUTER_EYES[1]])) for face in candidates]
+        places = [face[list(_OUTER_EYES), :2].mean(axis=0) for face in candidates]
+        if self._place is not None:
+            distances = [float(np.linalg.norm(place - self._place)) for place in places]
+            nearest = int(np.argmin(distances))
+            if distances[nearest] < 1.5 * spans[nearest] or len(candidates) == 1:
+                return candidates[nearest]
+        centre = np.array([width / 2, height / 2])
+        off = [float(np.linalg.norm(place - centre)) / max(width, height) for place in places]
+        return candidates[int(np.argmax([span * (1 - o) for span, o in zip(spans, off, strict=True)]))]
+
+
+def _run(model: Any, rgb: np.ndarray) -> Any:  # noqa: ANN401
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of protobuf about mediapipe
+        return model.process(rgb)
+
+
+def _warm(model: Any) -> Any:  # noqa: ANN401
+    """Show a model a black picture: it loads, and says so, in threads of its own until the first one is through."""
+    model.process(np.zeros((64, 64, 3), np.uint8))
+    return model
+
+
+def _array(landmarks: Any, names: tuple[str, ...]) -> np.ndarray:  # noqa: ANN401
+    return np.array([[getattr(point, name) for name in names] for point in landmarks.landmark], dtype=np.float64)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep mediapipe's own messages, which it writes past Python, off the error stream."""
+    sys.stderr.flush()
+    sink = os.open(os.devnull, os.O_WRONLY)
+    kept = os.dup(2)
+    try:
+        os.dup2(sink, 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
