@@ -1,0 +1,398 @@
+"""Speech recognition with word times: openai-whisper and faster-whisper behind one interface.
+
+Voice activity comes first: the recogniser hears nothing but stretches of speech. On silence, noise and music it would
+make up text (and does: "1 oz. 1 oz. 2 oz." on an instrumental clip); here they give an empty transcript.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import pickle
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from bah_mllm.core.errors import BahError, ConfigError, PrerequisiteError
+from bah_mllm.core.loading import import_optional, load_named
+from bah_mllm.core.records import Chunk, Transcript, Word
+from bah_mllm.dataset.spoken import read_words, write_words
+from bah_mllm.transcripts.voice import SAMPLE_RATE_HZ, speech_spans
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "FILLER_PROMPTS",
+    "RECOGNISERS",
+    "FasterWhisper",
+    "OpenAIWhisper",
+    "Recogniser",
+    "open_recogniser",
+    "transcribe_cached",
+]
+
+RECOGNISERS: dict[str, str] = {
+    "openai-whisper": "bah_mllm.transcripts.recognition:OpenAIWhisper",
+    "faster-whisper": "bah_mllm.transcripts.recognition:FasterWhisper",
+}
+
+DEFAULT_MODEL = "large-v3"  # what BAH's own transcripts were made with (paper, section on data)
+
+FILLER_PROMPTS: Mapping[str, str] = {
+    "en": "Um, uh, hmm, er... I, I mean, you know, it's, uh, like, well...",
+    "fr": "Euh, heu, hum, ben... je, je veux dire, tu sais, c'est, euh, genre, enfin...",
+}
+"""What a transcript that keeps its fillers looks like. Whisper leaves most of them out, and writes as it is shown."""
+
+_LISTENING_S = 28.0  # stretches are joined up to this length: Whisper hears 30 s at a time
+_JOIN_S = 2.0
+_PAD_S = 0.2
+_STRAY_S = 0.3  # a word this far from any speech was made up
+
+_PURPOSE = "speech recognition"
+
+Span = tuple[float, float]
+
+
+class _Piece(NamedTuple):
+    """Words of one segment as a recogniser gives them: text with its leading blank, start and end in seconds."""
+
+    words: tuple[tuple[str, float, float], ...]
+
+
+class Recogniser(ABC):
+    """Turns a recording into a transcript with word times.
+
+    Args:
+        model: Name of a model, or path of one.
+        device: ``auto`` takes a CUDA device where there is one.
+        download: True fetches a named model that is not there; else it must be.
+        keep_fillers: True shows the model a text with fillers first, so that it writes them down.
+        languages: ISO 639-1 codes among which the language is chosen where it is not given; at least one.
+    """
+
+    name: str
+    """Key in ``RECOGNISERS``."""
+    package: str
+    """Distribution whose version is recorded."""
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        download: bool = False,
+        keep_fillers: bool = True,
+        languages: Sequence[str] = ("en", "fr"),
+    ) -> None:
+        if not languages:
+            raise ConfigError("No language to choose from.", remedy="Name at least one, for example `en`.")
+        self.model_name = model
+        self.device = device
+        self.download = download
+        self.keep_fillers = keep_fillers
+        self.languages = tuple(languages)
+
+    @property
+    def source(self) -> str:
+        """What transcripts by it are marked with: recogniser, version, model, and whether fillers were asked for."""
+        model = Path(self.model_name).name if Path(self.model_name).exists() else self.model_name
+        return f"{self.name} {version(self.package)} {model}{' fillers' if self.keep_fillers else ''}"
+
+    def transcribe(self, audio: Float[np.ndarray, " samples"], language: str | None = None) -> Transcript:
+        """Return what is said in a recording.
+
+        Args:
+            audio: One channel at 16 kHz, values -1 to 1, shape (samples,).
+            language: ISO 639-1 code; None lets the model choose among ``languages``, from the first 30 s of speech.
+
+        Returns:
+            Words in order, times in seconds from the start of the recording, and a chunk for each segment; without
+            text and language where nobody speaks.
+
+        Raises:
+            PrerequisiteError: The package or the model is not there.
+            ConfigError: The model does not know the language.
+        """
+        samples = np.nan_to_num(np.asarray(audio, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        speech = speech_spans(samples, SAMPLE_RATE_HZ)
+        if not speech:
+            return Transcript("")
+        if language is None:
+            heard = np.concatenate([samples[_slice(span)] for span in speech])[: 30 * SAMPLE_RATE_HZ]
+            language = self._language_of(heard)
+        prompt = FILLER_PROMPTS.get(language) if self.keep_fillers else None
+        clips = _clips(speech, len(samples) / SAMPLE_RATE_HZ)
+        return _transcript(self._pieces(samples, clips, language, prompt), speech, language)
+
+    def _language_of(self, samples: Float[np.ndarray, " samples"]) -> str:
+        if len(self.languages) == 1:
+            return self.languages[0]
+        p = self._language_probabilities(samples)
+        known = [code for code in self.languages if code in p]
+        if not known:
+            raise ConfigError(
+                f"The model {self.model_name} knows none of the languages {', '.join(self.languages)}.",
+                remedy="Give a multilingual model, or name another language.",
+            )
+        return max(known, key=lambda code: p[code])
+
+    @abstractmethod
+    def _language_probabilities(self, samples: Float[np.ndarray, " samples"]) -> Mapping[str, float]:
+        """Return ISO 639-1 code to probability."""
+
+    @abstractmethod
+    def _pieces(
+        self, samples: Float[np.ndarray, " samples"], clips: Sequence[Span], language: str, prompt: str | None
+    ) -> Iterable[_Piece]:
+        """Yield the segments heard inside the clips, in order."""
+
+    def _not_loaded(self, problem: str) -> PrerequisiteError:
+        return PrerequisiteError(
+            f"{self.name}: {problem}",
+            remedy="Allow the download (`--download`), or give the path of a model that is there (`--model PATH`).",
+        )
+
+
+class OpenAIWhisper(Recogniser):
+    """openai-whisper: the reference implementation. Models are its names, or paths of its ``.pt`` checkpoints.
+
+    Checkpoints are read with ``torch.load(weights_only=True)``, which whisper asks for itself: a pickle that wants to
+    run code is refused.
+    """
+
+    name = "openai-whisper"
+    package = "openai-whisper"
+
+    @cached_property
+    def _model(self) -> Any:  # noqa: ANN401 - a class of an untyped package
+        whisper = import_optional("whisper", extra="asr", purpose=_PURPOSE)
+        device = None if self.device == "auto" else self.device
+        if self.download and not Path(self.model_name).is_file() and self.model_name in whisper.available_models():
+            return whisper.load_model(self.model_name, device=device)
+        path = self._checkpoint(whisper.available_models())
+        try:
+            model = whisper.load_model(str(path), device=device)
+        except (pickle.UnpicklingError, KeyError, TypeError, RuntimeError, EOFError, ValueError) as error:
+            raise self._not_loaded(f"{path} is no checkpoint of a Whisper model ({type(error).__name__}).") from error
+        heads = whisper._ALIGNMENT_HEADS.get(path.stem)  # noqa: SLF001 - whisper knows them by name only, not by path
+        if heads is not None:
+            with suppress(RuntimeError):  # a file that merely bears the name has another number of heads
+                model.set_alignment_heads(heads)
+        return model
+
+    def _checkpoint(self, names: Sequence[str]) -> Path:
+        """Return the file of the model, which may be one that whisper has downloaded before."""
+        given = Path(self.model_name).expanduser()
+        if given.is_file():
+            return given
+        if self.model_name not in names:
+            raise ConfigError(
+                f"{self.model_name} is neither a file nor a model of openai-whisper.",
+                remedy=f"Choose one of: {', '.join(names)}; or give the path of a `.pt` file.",
+            )
+        root = whisper_cache()
+        for stem in (self.model_name, {"large": "large-v3", "turbo": "large-v3-turbo"}.get(self.model_name, "")):
+            if stem and (root / f"{stem}.pt").is_file():
+                return root / f"{stem}.pt"
+        raise self._not_loaded(f"the model {self.model_name} is not in {root}.")
+
+    def _language_probabilities(self, samples: Float[np.ndarray, " samples"]) -> Mapping[str, float]:
+        if not self._model.is_multilingual:
+            return {"en": 1.0}
+        whisper = import_optional("whisper", extra="asr", purpose=_PURPOSE)
+        mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(samples), self._model.dims.n_mels)
+        _, p = self._model.detect_language(mel.to(self._model.device))
+        return dict(p)
+
+    def _pieces(
+        self, samples: Float[np.ndarray, " samples"], clips: Sequence[Span], language: str, prompt: str | None
+    ) -> Iterable[_Piece]:
+        heard = self._model.transcribe(
+            samples,
+            language=language,
+            temperature=0.0,  # one greedy pass with beams: the same recording always gives the same words
+            beam_size=5,
+            fp16=self._model.device.type == "cuda",
+            word_timestamps=True,
+            condition_on_previous_text=False,  # else a mistake repeats itself through the recording
+            initial_prompt=prompt,
+            carry_initial_prompt=prompt is not None,
+            clip_timestamps=[t_s for clip in clips for t_s in clip],
+        )
+        for segment in heard["segments"]:
+            yield _Piece(tuple((w["word"], float(w["start"]), float(w["end"])) for w in segment.get("words", [])))
+
+
+class FasterWhisper(Recogniser):
+    """faster-whisper: the same models in CTranslate2, 8 bit on a CPU and half precision on a GPU.
+
+    Models are its names, or folders with ``model.bin`` and ``tokenizer.json`` (data only; nothing in them runs).
+    """
+
+    name = "faster-whisper"
+    package = "faster-whisper"
+
+    @cached_property
+    def _model(self) -> Any:  # noqa: ANN401 - a class of an untyped package
+        module = import_optional("faster_whisper", extra="asr", purpose=_PURPOSE)
+        given = Path(self.model_name).expanduser()
+        if given.is_dir():
+            missing = [name for name in ("model.bin", "tokenizer.json") if not (given / name).is_file()]
+            if missing:  # without its tokenizer, faster-whisper would fetch one
+                raise self._not_loaded(f"{given} has no {' and no '.join(missing)}.")
+        elif "/" not in self.model_name and self.model_name not in module.available_models():
+            raise ConfigError(
+                f"{self.model_name} is neither a folder nor a model of faster-whisper.",
+                remedy=f"Choose one of: {', '.join(module.available_models())}; or give the path of a folder.",
+            )
+        name = str(given) if given.is_dir() else self.model_name
+        device, compute_type = self._device()
+        try:
+            return module.WhisperModel(
+                name, device=device, compute_type=compute_type, local_files_only=not self.download
+            )
+        except (RuntimeError, ValueError, OSError, KeyError) as error:
+            if given.is_dir():
+                raise self._not_loaded(f"{given} is no CTranslate2 model ({type(error).__name__}).") from error
+            raise self._not_loaded(f"the model {name} is not on this machine.") from error
+
+    def _device(self) -> tuple[str, str]:
+        ctranslate2 = import_optional("ctranslate2", extra="asr", purpose=_PURPOSE)
+        has_cuda = ctranslate2.get_cuda_device_count() > 0
+        device = ("cuda" if has_cuda else "cpu") if self.device == "auto" else self.device
+        return device, "float16" if device == "cuda" else "int8"
+
+    def _language_probabilities(self, samples: Float[np.ndarray, " samples"]) -> Mapping[str, float]:
+        if not self._model.model.is_multilingual:
+            return {"en": 1.0}
+        _, _, p = self._model.detect_language(audio=samples)
+        return dict(p)
+
+    def _pieces(
+        self, samples: Float[np.ndarray, " samples"], clips: Sequence[Span], language: str, prompt: str | None
+    ) -> Iterable[_Piece]:
+        segments, _ = self._model.transcribe(
+            samples,
+            language=language,
+            temperature=0.0,
+            beam_size=5,
+            word_timestamps=True,
+            condition_on_previous_text=False,
+            hotwords=prompt,  # stands where an initial prompt would, but in every stretch instead of the first
+            clip_timestamps=[t_s for clip in clips for t_s in clip],
+            vad_filter=False,  # done
+        )
+        for segment in segments:
+            yield _Piece(tuple((w.word, float(w.start), float(w.end)) for w in segment.words or ()))
+
+
+def whisper_cache() -> Path:
+    """Return the folder where openai-whisper keeps what it has downloaded."""
+    import os
+
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
+
+
+def open_recogniser(name: str, model: str = DEFAULT_MODEL, **options: Any) -> Recogniser:  # noqa: ANN401 - passed on
+    """Return a recogniser by name; its model is loaded when it first hears speech.
+
+    Args:
+        name: Key of ``RECOGNISERS``.
+        model: Name or path of its model.
+        options: See ``Recogniser``.
+
+    Raises:
+        ConfigError: There is no such recogniser.
+    """
+    recogniser: Recogniser = load_named(RECOGNISERS, name, kind="recogniser")(model, **options)
+    return recogniser
+
+
+def transcribe_cached(
+    recogniser: Recogniser,
+    audio: Float[np.ndarray, " samples"],
+    *,
+    cache: Path,
+    language: str | None = None,
+) -> Transcript:
+    """Return what is said in a recording, from the cache where the same sound was heard in the same way before.
+
+    Args:
+        recogniser: Hears it where the cache does not know it.
+        audio: One channel at 16 kHz, shape (samples,).
+        cache: Folder with one file of words a recording, named by the digest of sound, recogniser, model and options;
+            a file that cannot be read is written anew.
+        language: See ``Recogniser.transcribe``.
+    """
+    content = np.ascontiguousarray(audio, np.float32)
+    asked = f"{recogniser.source}\0{recogniser.model_name}\0{language}\0{','.join(recogniser.languages)}\0"
+    digest = hashlib.sha256(asked.encode() + content.tobytes()).hexdigest()
+    path = cache / f"{digest}.words.json"
+    if path.is_file():
+        try:
+            return read_words(path)
+        except BahError:
+            path.unlink()
+    transcript = recogniser.transcribe(content, language)
+    write_words(path, transcript, source=recogniser.source)
+    return transcript
+
+
+def _slice(span: Span) -> slice:
+    return slice(round(span[0] * SAMPLE_RATE_HZ), round(span[1] * SAMPLE_RATE_HZ))
+
+
+def _clips(speech: Sequence[Span], duration_s: float) -> list[Span]:
+    """Return the stretches to listen to: speech with a little around it, joined over pauses."""
+    clips: list[Span] = []
+    for start_s, stop_s in speech:
+        begin_s, end_s = max(0.0, start_s - _PAD_S), min(duration_s, stop_s + _PAD_S)
+        if clips and begin_s - clips[-1][1] < _JOIN_S and end_s - clips[-1][0] <= _LISTENING_S:
+            clips[-1] = (clips[-1][0], end_s)
+        else:
+            clips.append((max(begin_s, clips[-1][1] if clips else 0.0), end_s))
+    return clips
+
+
+def _transcript(pieces: Iterable[_Piece], speech: Sequence[Span], language: str) -> Transcript:
+    """Return the words that somebody spoke: those near speech, in order, pieces of a word put together."""
+    chunks: list[Chunk] = []
+    words: list[Word] = []
+    for piece in pieces:
+        own: list[Word] = []
+        for text, start_s, stop_s in piece.words:
+            heard = _spoken_part(start_s, stop_s, speech)
+            if not text.strip() or heard is None:
+                continue
+            if own and not text[0].isspace():  # Whisper marks the start of a word by a blank: "twenty", "-five"
+                own[-1] = Word(own[-1].text + text.strip(), own[-1].start_s, max(own[-1].stop_s, heard[1]))
+            else:
+                begin_s = max(heard[0], own[-1].start_s if own else words[-1].start_s if words else 0.0)
+                own.append(Word(text.strip(), begin_s, max(begin_s, heard[1])))
+        if own:
+            chunks.append(Chunk(" ".join(word.text for word in own), own[0].start_s, own[-1].stop_s))
+            words += own
+    return Transcript(" ".join(chunk.text for chunk in chunks), language, tuple(chunks), tuple(words))
+
+
+def _spoken_part(start_s: float, stop_s: float, speech: Sequence[Span]) -> Span | None:
+    """Return the part of a word's time in which somebody speaks, or None where nobody is near.
+
+    Whisper lets the first word begin with the stretch that it was given, and words reach into the pause after them.
+    """
+    if not (math.isfinite(start_s) and math.isfinite(stop_s)):
+        return None
+    parts = [(max(start_s, start), min(stop_s, stop)) for start, stop in speech if start < stop_s and stop > start_s]
+    if parts:
+        return parts[0][0], parts[-1][1]
+    is_near = any(start_s < stop + _STRAY_S and stop_s > start - _STRAY_S for start, stop in speech)
+    return (max(0.0, start_s), stop_s) if is_near else None
