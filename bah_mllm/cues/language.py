@@ -106,7 +106,7 @@ class Analysis:
         tokens: In order.
         fillers: Place of a token to what kind of filler it belongs to.
         filler_spans: First and last token of each filler, by place.
-        repairs: In the order in which they were heard.
+        repairs: Those told by repetition first; each in the order in which it was heard.
         fluent: Places of the tokens that are left standing.
     """
 
@@ -248,22 +248,17 @@ def _stands(
 ) -> bool:
     """Tell whether a phrase stands where it has to (``Phrase.where``)."""
     before = tokens[place].opens_clause or place - 1 in fillers
-    after = stop == len(tokens) or tokens[stop].opens_clause or _is_sound(tokens, stop, lists)
-    match phrase.where:
-        case "start":
-            return before or tokens[place - 1].text in lists.classes["conjunction"]
-        case "set_off":
-            return before or after
-        case "alone":
-            return before and after
-        case "not_last":
-            return before or not after
-        case "ends":
-            return stop == len(tokens) or tokens[stop].opens_clause
-        case "asks":
-            return tokens[stop - 1].asks
-        case _:
-            return True
+    ends = stop == len(tokens) or tokens[stop].opens_clause
+    after = ends or _is_sound(tokens, stop, lists)
+    return {
+        "anywhere": True,
+        "start": before or tokens[place - 1].text in lists.classes["conjunction"],
+        "set_off": before or after,
+        "alone": before and after,
+        "not_last": before or not after,
+        "ends": ends,
+        "asks": tokens[stop - 1].asks,
+    }[phrase.where]
 
 
 # --- false starts: each rule looks at the words heard so far, newest last, and says how many words before the newest
@@ -284,6 +279,8 @@ def _repeated_words(heard: Sequence[Token], lists: Lexicon) -> Found | None:
     Across the end of a sentence only a whole sentence said again counts: not "as it is. It is late".
     """
     for n in range(len(heard) // 2, 0, -1):
+        if heard[-1].text != heard[-1 - n].text:  # most words: no need to look at the others
+            continue
         first, second = heard[-2 * n : -n], heard[-n:]
         if any(one.text != other.text for one, other in zip(first, second, strict=True)):
             continue
@@ -392,39 +389,37 @@ def _rough_copy(heard: Sequence[Token], lists: Lexicon) -> Found | None:
     return None
 
 
-_RULES: tuple[Rule, ...] = (
-    _cut_word,
-    _repeated_words,
-    _new_form,
-    _substituted_word,
-    _stranded_word,
-    _restarted_clause,
-    _rough_copy,
+# First what is said twice, over the whole answer, then what grammar cannot join: heard word by word, "in the in" looks
+# like the latter until the second "the" comes.
+_PASSES: tuple[tuple[Rule, ...], ...] = (
+    (_cut_word, _repeated_words, _new_form),
+    (_repeated_words, _substituted_word, _stranded_word, _restarted_clause, _rough_copy),
 )
 
 
 def _find_repairs(
     tokens: Sequence[Token], fillers: Mapping[int, Filler], lists: Lexicon
 ) -> tuple[list[Repair], list[int]]:
-    """Return the repairs in the order in which they are heard, and the tokens left standing."""
+    """Return the repairs, and the tokens left standing."""
     repairs: list[Repair] = []
-    kept: list[int] = []
-    for token in tokens:
-        if token.index in fillers:
-            continue
-        kept.append(token.index)
-        while found := _first_match([tokens[place] for place in kept[-_HEARD:]], lists):
-            kind, n_reparandum, n_repair = found
-            first, second = len(kept) - n_reparandum - n_repair, len(kept) - n_repair
-            repairs.append(Repair(kind, reparandum=tuple(kept[first:second]), repair=tuple(kept[second:])))
-            del kept[first:second]
-    return repairs, kept
+    left = [token.index for token in tokens if token.index not in fillers]
+    for rules in _PASSES:
+        kept: list[int] = []
+        for place in left:
+            kept.append(place)
+            while found := _first_match([tokens[heard] for heard in kept[-_HEARD:]], rules, lists):
+                kind, n_reparandum, n_repair = found
+                first, second = len(kept) - n_reparandum - n_repair, len(kept) - n_repair
+                repairs.append(Repair(kind, reparandum=tuple(kept[first:second]), repair=tuple(kept[second:])))
+                del kept[first:second]
+        left = kept
+    return repairs, left
 
 
-def _first_match(heard: Sequence[Token], lists: Lexicon) -> Found | None:
+def _first_match(heard: Sequence[Token], rules: Sequence[Rule], lists: Lexicon) -> Found | None:
     if len(heard) < 2 or heard[-1].start_s - heard[-2].stop_s > _MAX_GAP_S:
         return None
-    return next((found for rule in _RULES if (found := rule(heard, lists))), None)
+    return next((found for rule in rules if (found := rule(heard, lists))), None)
 
 
 # --- the whole
@@ -482,7 +477,7 @@ def language_events(transcript: Transcript) -> list[CueEvent]:
             there are no events.
 
     Returns:
-        Events whose text is the words concerned: for a repetition, what was repeated, once.
+        Events whose text is the words concerned: for a repetition, what was repeated, once (both forms of "it it's").
     """
     if not transcript.words and all(chunk.start_s is None for chunk in transcript.chunks):
         return []
@@ -575,15 +570,16 @@ def _repetition_marks(analysis: Analysis) -> Iterator[_Mark]:
         else:
             chains.append([repair])
     for chain in chains:
-        last = max(chain, key=lambda repair: repair.repair[-1])
+        first, last = chain[0].reparandum[0], max(repair.repair[-1] for repair in chain)
+        copies = [repair.repair for repair in chain if repair.kind is RepairKind.REPETITION]
         n_in_vain = sum(len(repair.reparandum) for repair in chain)
         yield _Mark(
             "language.repetition",
-            chain[0].reparandum[0],
-            last.repair[-1],
-            quoted=last.repair,
+            first,
+            last,
+            quoted=max(copies, key=len) if copies else tuple(range(first, last + 1)),
             strength=1 + (n_in_vain >= 2) + (n_in_vain >= 4),
-            certainty=1.0 if any(repair.kind is RepairKind.REPETITION for repair in chain) else CONFIDENCE["B"],
+            certainty=1.0 if copies else CONFIDENCE["B"],
         )
 
 

@@ -28,7 +28,8 @@ class Phrase:
     Args:
         words: One to six plain words.
         where: ``start`` of a clause; ``set_off`` by a pause, punctuation or a filler on one side; ``alone`` between
-            two of them; ``not_last``: not at the end of a clause that it does not open; ``ends`` a clause; ``asks``: before a question mark; or ``anywhere``.
+            two of them; ``not_last``: not at the end of a clause that it does not open; ``ends`` a clause; ``asks``:
+            before a question mark; or ``anywhere``.
         not_after: Words before it that give it another meaning.
         not_before: Words after it that do.
     """

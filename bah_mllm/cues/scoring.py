@@ -1,0 +1,234 @@
+"""How well cues are found: words against an annotated disfluency corpus, events against annotated events.
+
+Words (``score_words``): precision, recall and F1 over words, for edit terms (fillers) and for the reparandum (words
+given up as a false start), pooled over speakers; and the share of annotated repetitions of which at least one word was
+flagged.
+
+Events (``score_events``): found and true events of one code are paired one to one; a pair overlaps in time, or lies no
+further apart than a tolerance. As many pairs as possible are formed, so that the order of events does not matter.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bah_mllm.core.errors import DataError
+from bah_mllm.core.records import Word
+from bah_mllm.cues.language import word_flags
+from bah_mllm.cues.records import CueEvent
+
+__all__ = ["EventScore", "Truth", "score_events", "score_words"]
+
+Truth = tuple[str, float, float]  # code, start_s, stop_s
+
+_COLUMNS = ("id", "start", "end", "word", "POS", "tags")
+_REMEDY = "Give a file in the Switchboard form: " + ", ".join(_COLUMNS) + ", separated by tabs."
+_UNCERTAIN = re.compile(r"^\$\w*\$")  # marks words that the corpus's transcribers were not sure of
+_TAG = re.compile(r'<(rms|rm|rpnrep|rpnsub|rpndel) id="([^"]*)"/>')
+
+
+@dataclass(frozen=True, slots=True)
+class EventScore:
+    """How the events of one code were found.
+
+    Args:
+        n_found: Events found.
+        n_truth: Events that are there.
+        n_matched: Pairs of the two.
+        precision: Share of found events that are there; None where none was found.
+        recall: Share of events that were found; None where there are none.
+        false_per_min: Found events that are not there, per minute of video.
+    """
+
+    n_found: int
+    n_truth: int
+    n_matched: int
+    precision: float | None
+    recall: float | None
+    false_per_min: float
+
+
+def score_events(
+    found: Sequence[CueEvent], truth: Sequence[Truth], *, tolerance_s: float, minutes: float
+) -> dict[str, EventScore]:
+    """Return how well the events of each code were found, by code in alphabetical order.
+
+    Args:
+        found: Of one video; give several videos as one by shifting their times.
+        truth: Code, start and stop in seconds.
+        tolerance_s: How far apart two events may lie and still be the same one; 0 asks for overlap or touch.
+        minutes: How much was looked at, above 0.
+
+    Returns:
+        Codes found or true; empty where there are neither.
+
+    >>> truth = [("face.smile", 1.0, 2.0), ("face.smile", 5.0, 6.0)]
+    >>> score_events([], truth, tolerance_s=0.5, minutes=1.0)["face.smile"].recall
+    0.0
+    """
+    if not (minutes > 0 and tolerance_s >= 0):
+        raise ValueError(f"{minutes} minutes, {tolerance_s} s of tolerance")
+    by_code: dict[str, tuple[list[tuple[float, float]], list[tuple[float, float]]]] = defaultdict(lambda: ([], []))
+    for event in found:
+        by_code[event.code][0].append((event.start_s, event.stop_s))
+    for code, start_s, stop_s in truth:
+        by_code[code][1].append((start_s, stop_s))
+    scores = {}
+    for code in sorted(by_code):
+        ours, theirs = by_code[code]
+        n_matched = _n_pairs(ours, theirs, tolerance_s)
+        scores[code] = EventScore(
+            n_found=len(ours),
+            n_truth=len(theirs),
+            n_matched=n_matched,
+            precision=_share(n_matched, len(ours)),
+            recall=_share(n_matched, len(theirs)),
+            false_per_min=(len(ours) - n_matched) / minutes,
+        )
+    return scores
+
+
+def _n_pairs(found: Sequence[tuple[float, float]], truth: Sequence[tuple[float, float]], tolerance_s: float) -> int:
+    """Return the size of the largest one-to-one matching."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    edges = [
+        (place, other)
+        for place, (start_s, stop_s) in enumerate(found)
+        for other, (true_start_s, true_stop_s) in enumerate(truth)
+        if start_s <= true_stop_s + tolerance_s and true_start_s <= stop_s + tolerance_s
+    ]
+    if not edges:
+        return 0
+    rows, columns = zip(*edges, strict=True)
+    graph = csr_matrix(([1] * len(edges), (rows, columns)), shape=(len(found), len(truth)))
+    return int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
+
+
+@dataclass(slots=True)
+class _Side:
+    """The words of one speaker in one conversation, with what annotators said about them."""
+
+    words: list[Word] = field(default_factory=list)
+    is_edit: list[bool] = field(default_factory=list)
+    is_reparandum: list[bool] = field(default_factory=list)
+    repetitions: list[tuple[int, ...]] = field(default_factory=list)
+
+
+def score_words(path: Path) -> dict[str, Any]:
+    """Return how well the rules for English words find what annotators of disfluency marked.
+
+    Only the words and their times are looked at. A word is an edit term where its tags hold ``<e/>``, part of a
+    reparandum where they hold ``<rms .../>`` or ``<rm .../>``; a repair that ends in ``<rpnrep .../>`` is a repetition,
+    found when one of its reparandum words is flagged.
+
+    Args:
+        path: In the Switchboard form of the deep_disfluency corpus: ``Speaker: ...`` lines, and lines of six cells
+            separated by tabs (id, start and end in seconds, word, part of speech, tags).
+
+    Returns:
+        ``n_words``, ``n_speakers``; ``edit_terms`` and ``reparandum`` with precision, recall, f1 and n;
+        ``repetition_events`` with recall and n; ``partial`` on words broken off (n, and recall among those that are
+        marked as reparandum). Ratios over nothing are None.
+
+    Raises:
+        DataError: The file cannot be read, or a line is malformed.
+    """
+    sides = list(_sides(Path(path)))
+    edit, reparandum, partial = [], [], []
+    n_repetitions = n_repetitions_found = 0
+    for side in sides:
+        flags = word_flags(side.words, "en")
+        edit += [(flag.filler is not None, gold) for flag, gold in zip(flags, side.is_edit, strict=True)]
+        given_up = [flag.repair is not None for flag in flags]
+        pairs = list(zip(given_up, side.is_reparandum, strict=True))
+        reparandum += pairs
+        partial += [pair for pair, word in zip(pairs, side.words, strict=True) if word.text.endswith("-")]
+        n_repetitions += len(side.repetitions)
+        n_repetitions_found += sum(any(given_up[place] for place in places) for places in side.repetitions)
+    return {
+        "n_words": len(edit),
+        "n_speakers": len(sides),
+        "edit_terms": _over_words(edit),
+        "reparandum": _over_words(reparandum),
+        "repetition_events": {"recall": _share(n_repetitions_found, n_repetitions), "n": n_repetitions},
+        "partial": {"recall": _over_words(partial)["recall"], "n": len(partial)},
+    }
+
+
+def _over_words(pairs: Sequence[tuple[bool, bool]]) -> dict[str, float | int | None]:
+    n_both = sum(ours and gold for ours, gold in pairs)
+    n_ours, n_gold = sum(ours for ours, _ in pairs), sum(gold for _, gold in pairs)
+    return {
+        "precision": _share(n_both, n_ours),
+        "recall": _share(n_both, n_gold),
+        "f1": _share(2 * n_both, n_ours + n_gold),
+        "n": n_gold,
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _sides(path: Path) -> Iterator[_Side]:
+    """Yield the speakers of a file; one that opens without a ``Speaker:`` line counts as one."""
+    side, pending = _Side(), defaultdict[str, list[int]](list)
+    n_words = 0
+    for number, line in enumerate(_lines(path), start=1):
+        if line.startswith("Speaker:"):
+            if side.words:
+                yield side
+            side, pending = _Side(), defaultdict(list)
+        elif line.strip() and not (number == 1 and line.split() == list(_COLUMNS)):
+            word, tags = _cells(line, path, number)
+            _add(side, pending, word, tags)
+            n_words += 1
+    if side.words:
+        yield side
+    if not n_words:
+        raise DataError(f"{path} holds no words.", remedy=_REMEDY)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {type(error).__name__}.", remedy=_REMEDY) from error
+
+
+def _cells(line: str, path: Path, number: int) -> tuple[Word, str]:
+    cells = line.rstrip("\r").split("\t")
+    if len(cells) != len(_COLUMNS):
+        raise DataError(f"{path}, line {number}: {len(cells)} cells instead of {len(_COLUMNS)}.", remedy=_REMEDY)
+    try:
+        start_s, stop_s = float(cells[1]), float(cells[2])
+    except ValueError:
+        start_s = stop_s = math.nan
+    if not (math.isfinite(start_s) and math.isfinite(stop_s)):
+        raise DataError(f"{path}, line {number}: start or end is not a number of seconds.", remedy=_REMEDY)
+    return Word(_UNCERTAIN.sub("", cells[3]), start_s, stop_s), cells[5]
+
+
+def _add(side: _Side, pending: dict[str, list[int]], word: Word, tags: str) -> None:
+    """Append a word; a repair that ends at it joins the repetitions if it is one. Ids recur: a start begins anew."""
+    place = len(side.words)
+    side.words.append(word)
+    side.is_edit.append("<e/>" in tags)
+    side.is_reparandum.append("<rms " in tags or "<rm " in tags)
+    for tag, name in _TAG.findall(tags):
+        if tag == "rms":
+            pending[name] = [place]
+        elif tag == "rm":
+            pending[name].append(place)
+        else:
+            places = tuple(pending.pop(name, ()))
+            if tag == "rpnrep" and places:
+                side.repetitions.append(places)
