@@ -76,6 +76,14 @@ def invoke(arguments: Sequence[str]) -> int:
         # The reader of our output (`| head`) went away: not an error, and nothing is left to tell it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if os.environ.get("BAH_DEBUG") or error.filename is None:
+            raise
+        _two_lines(
+            f"{error.filename}: {error.strerror}.",
+            "Check that the path is right, that it may be read or written, and that the disk has room.",
+        )
+        return EXIT_USER_ERROR
     if code == EXIT_INTERRUPTED:  # Typer turns Ctrl-C into this code
         print("interrupted: what is done is saved; the same command goes on from there.", file=sys.stderr)  # noqa: T201
     return code if isinstance(code, int) else 0

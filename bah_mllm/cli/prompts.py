@@ -77,7 +77,7 @@ def render(
     variant: Annotated[str, typer.Option(help="main, swapped or content_free.")] = "main",
     prompts_dir: _Dirs = None,
 ) -> None:
-    """Print exactly the text that a model is asked, without the engine's wrapper.
+    """Print exactly the prompt's text, without the engine's wrapper; a run also makes control tokens harmless.
 
     Example: bah-mllm prompts render transcript_def1 --transcript "I want to stop, but I like it"
     """
@@ -116,7 +116,8 @@ def check(
             report = check_prompt(find_prompt(name, dirs))
         except BahError as error:
             n_wrong += 1
-            typer.echo(f"{name}: WRONG\n  error: {error.problem}\n  try: {error.remedy}")
+            typer.echo(f"{name}: WRONG: {error.problem}")
+            typer.echo(f"error: {error.problem}\n  try: {error.remedy}", err=True)
             continue
         typer.echo(f"{name}: ok")
         for warning in report.warnings:

@@ -156,7 +156,7 @@ def align(
     usable = tuple(video for video in videos if _is_labelled(video, level))
     if not usable:
         raise DataError(
-            f"No video of the split {split!r} has {level.value}-level labels.",
+            f"No video{f' of the split {split!r}' if split else ''} has {level.value}-level labels.",
             remedy=f"Judge at the other level with --level {'frame' if level is Level.VIDEO else 'video'}, or choose a "
             "split that is labelled.",
         )

@@ -35,6 +35,8 @@ __all__ = ["COLLAPSE_SHARE", "Evaluation", "Result", "check_settings", "evaluate
 
 COLLAPSE_SHARE = 0.95  # more equal answers than this, and the system has probably stopped looking
 
+_FEW_PARTICIPANTS = 10  # the intervals were checked with 56; with a handful, one person decides
+
 _Bounds = tuple[float, float] | None
 
 
@@ -380,6 +382,8 @@ def _sample_notes(sample: Sample) -> list[str]:
         notes.append(f"every label is {kind}: ap, ap_bah and auroc are left out")
     if sample.n_participants < 2:
         notes.append("one participant only: no intervals")
+    elif sample.n_participants < _FEW_PARTICIPANTS:
+        notes.append(f"{sample.n_participants} participants only: too few for the intervals to mean much")
     return notes
 
 

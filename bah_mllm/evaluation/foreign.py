@@ -26,6 +26,9 @@ _NO_SCORE = frozenset({"", "nan", "na", "none", "null"})
 _ABSENT = -1
 
 
+_LONGEST_SHOWN = 24
+
+
 class _ForeignRow(BaseModel):
     """One line of a foreign file. A column that the file does not have keeps its default."""
 
@@ -65,11 +68,17 @@ def read_foreign(path: Path, *, system: str | None = None) -> pd.DataFrame:
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
+    """Refuse a header that is not one of the agreed ones: a misspelt ``system`` would otherwise merge systems."""
     columns = frozenset(header)
     span = columns - _NEEDED - {"system"}
-    if len(header) != len(columns) or not columns >= _NEEDED or span not in _SPANS:
+    missing = sorted(_NEEDED - columns)
+    unknown = sorted(span - frozenset().union(*_SPANS))
+    if len(header) != len(columns) or missing or unknown or span not in _SPANS:
+        wrong = f"; lacking: {', '.join(missing)}" if missing else ""
+        wrong += f"; unknown here: {', '.join(unknown)}" if unknown else ""
         raise DataError(
-            f"{path} has the columns {', '.join(header) or '(none)'}.", remedy=f"Rename or drop columns: {_EXPECTED}."
+            f"{path} has the columns {', '.join(header) or '(none)'}{wrong}.",
+            remedy=f"Rename or drop columns: {_EXPECTED}.",
         )
 
 
@@ -124,7 +133,7 @@ def _validate(path: Path, lines: list[tuple[int, dict[str, Any]]]) -> list[_Fore
         first = error.errors()[0]
         index, *column = first["loc"]
         number, values = lines[int(index)]
-        what = f"{column[0]} = {values.get(str(column[0]))!r}: " if column else ""
+        what = f"{column[0]} = {_shown(values.get(str(column[0])))}: " if column else ""
         raise DataError(
             f"{path}, line {number}: {what}{first['msg']}.",
             remedy=f"Mend that line (wrong values in all: {error.error_count()}). Expected: {_EXPECTED}; p is 0 to 1.",
@@ -136,6 +145,13 @@ def _validate(path: Path, lines: list[tuple[int, dict[str, Any]]]) -> list[_Fore
                 remedy="Count frames from 0 and write stop_frame as one past the last frame.",
             )
     return rows
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message; a longer text may be somebody's words, and only its length is told."""
+    if isinstance(value, str) and (len(value) > _LONGEST_SHOWN or " " in value):
+        return f"a text of {len(value)} characters"
+    return repr(value)
 
 
 def _is_no_score(value: object) -> bool:

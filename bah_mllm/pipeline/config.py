@@ -114,6 +114,9 @@ class RunConfig(BaseModel):
                 f"The windows {', '.join(self.windows)} are partly frames and partly seconds.",
                 remedy="Give all of them in frames or all in seconds; run twice for both.",
             )
+        for name in ("data", "out", "split"):
+            if getattr(self, name) == "":
+                raise ConfigError(f"--{name} is empty.", remedy=f"Give --{name} a value, or leave it out.")
         for name, values in (("prompt", self.prompts), ("window", self.windows)):
             twice = {value for value in values if values.count(value) > 1}
             if twice:

@@ -8,7 +8,8 @@ from pathlib import Path
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import DataReport, Dataset, DataStats, check_dataset, demo_root, open_dataset, stats_dataset
 from bah_mllm.media import ClipSpec, DecodeReport, probe, read_clips
-from bah_mllm.pipeline.status import write_json
+from bah_mllm.pipeline.status import check_json_path, write_json
+from bah_mllm.report.console import plain_console
 
 __all__ = ["print_check", "print_stats"]
 
@@ -38,6 +39,7 @@ def _open(root: str | None) -> Dataset:
 
 def print_check(root: str | None, *, decode: bool, json_path: str | None) -> bool:
     """Print, or write as JSON, what ``check_dataset`` finds; return whether it found problems."""
+    check_json_path(json_path)
     report = check_dataset(_open(root), probe_video=_decode if decode else None)
     if json_path is not None:
         write_json(report.as_dict(), json_path)
@@ -56,10 +58,9 @@ def print_stats(root: str | None, *, json_path: str | None) -> None:
 
 
 def _print_check(report: DataReport) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = plain_console()
     synthetic = ", synthetic" if report.is_synthetic else ""
     console.print(f"[bold]{report.name}[/] ({report.kind}, edition {report.edition or 'unknown'}{synthetic})")
     console.print(f"fingerprint {report.fingerprint[:16]}")
@@ -96,10 +97,9 @@ def _print_check(report: DataReport) -> None:
 
 
 def _print_stats(stats: DataStats) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = plain_console()
     synthetic = ", synthetic" if stats.is_synthetic else ""
     console.print(f"[bold]{stats.name}[/] (edition {stats.edition or 'unknown'}{synthetic})")
     questions = sorted({question.question for question in stats.questions if question.question is not None})

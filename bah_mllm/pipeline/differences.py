@@ -12,7 +12,7 @@ from bah_mllm.predictions import Manifest, PredictionRow, read_manifest, read_ru
 __all__ = ["diff_runs", "print_diff"]
 
 _SECTIONS = ("data", "identity", "engine", "packages", "config")
-_CHANGED_BY = 1e-6  # of p: below it, batches and kernels differ, not runs
+_CHANGED_BY = 1e-4  # of p: what batches and kernels do to label scores stays below it
 _SHOWN = 5
 
 
@@ -55,6 +55,7 @@ def diff_runs(a: Path, b: Path) -> dict[str, Any]:
         "n_p_changed": len(changed),
         "n_label_flips": len(flips),
         "statuses": dict(statuses),
+        "largest_shift": max((abs(shift) for shift in shifts.values() if shift is not None), default=0.0),
         "mean_shift": sum(changed.values()) / len(changed) if changed else 0.0,
         "videos": [{"video_id": video, "mean_abs_shift": by_video[video] / n_of_video[video]} for video in most],
     }
@@ -102,7 +103,8 @@ def print_diff(a: Path, b: Path, *, json_path: str | None) -> None:
         console.print("  the manifests agree")
     console.print(
         f"rows: {found['n_common']:,} common, {found['n_only_a']:,} only in a, {found['n_only_b']:,} only in b; "
-        f"p changed in {found['n_p_changed']:,} (mean shift {found['mean_shift']:+.4f}), "
+        f"p changed by over {_CHANGED_BY:g} in {found['n_p_changed']:,} (mean shift {found['mean_shift']:+.4f}, "
+        f"largest of all {found['largest_shift']:.1e}), "
         f"label flipped in {found['n_label_flips']:,}"
     )
     for change, n in found["statuses"].items():

@@ -198,7 +198,12 @@ def _what_would_run(checks: list[Check]) -> Iterator[Check]:
             "torch, transformers, the model smollm2",
             install if not llm else "bah-mllm models get smollm2",
         ),
-        ("run --engine video-llava (7B)", llm and cuda, "torch, transformers, a CUDA device of 16 GiB", install),
+        (
+            "run --engine video-llava (7B)",
+            llm and cuda,
+            "a CUDA device of 16 GiB" if llm else "torch, transformers",
+            "Use a machine with a GPU (8 GiB do with --quantize 4bit)." if llm else install,
+        ),
         (
             "run --quantize 4bit | 8bit",
             llm and state.get(("extras", "quant")) == "ok",

@@ -10,10 +10,12 @@ from typing import Any
 
 from bah_mllm.core.engine import Capabilities
 from bah_mllm.core.records import Answer, Level, WindowJob
+from bah_mllm.engines import load_engine
 from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.pipeline.plan import plan_videos
 from bah_mllm.pipeline.setup import Setup, prepare
 from bah_mllm.pipeline.tasks import Tasks, needs_pixels
+from bah_mllm.pipeline.zero_shot import check_abilities
 from bah_mllm.predictions import read_journal
 from bah_mllm.predictions.store import JOURNAL_NAME
 
@@ -57,7 +59,9 @@ def dry_run(config: RunConfig) -> None:
         BahError: As ``run`` would before it loads a model.
     """
     setup = prepare(config)
-    engine = _NotLoaded(setup)
+    # The scripted engine costs nothing to load, and its script says what it sees.
+    engine = load_engine("scripted", setup.options) if setup.engine_name == "scripted" else _NotLoaded(setup)
+    check_abilities(engine, setup)
     needs_media = config.level is Level.FRAME or needs_pixels(setup, engine)
     plans = plan_videos(setup.videos, needs_media=needs_media)
     n_done = sum(not row.status.is_failure for row in read_journal(setup.folder / JOURNAL_NAME))
@@ -93,6 +97,8 @@ class _Size:
 
 
 def _estimate(setup: Setup, tasks: Tasks, *, n_prompt_chars: int) -> str:
+    if setup.engine_name == "scripted":
+        return "estimate    none: the scripted engine has no model"
     size = _model_size(setup)
     if size is None:
         return "estimate    none: the checkpoint's configuration is not on this machine"
@@ -121,7 +127,7 @@ def _model_size(setup: Setup) -> _Size | None:
     from bah_mllm.core.loading import is_installed
     from bah_mllm.engines.models import MODELS, find_model
 
-    if setup.engine_name == "scripted" or not is_installed("transformers") or not is_installed("accelerate"):
+    if not is_installed("transformers") or not is_installed("accelerate"):
         return None
     defaults = {"text": "smollm2", "video-llava": "LanguageBind/Video-LLaVA-7B-hf"}
     model: str | Path = setup.options.model or defaults[setup.engine_name]

@@ -22,14 +22,13 @@ from bah_mllm.pipeline.config import project_settings
 from bah_mllm.pipeline.plan import plan_videos
 from bah_mllm.pipeline.progress import say
 from bah_mllm.pipeline.setup import dataset_and_split
-from bah_mllm.pipeline.status import write_json
+from bah_mllm.pipeline.status import check_json_path, write_json
 from bah_mllm.predictions import Manifest, read_manifest, read_run, rows_to_frame
 from bah_mllm.predictions.manifest import MANIFEST_NAME
+from bah_mllm.report.console import plain_console
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console
-
 __all__ = [
     "JudgeOptions",
     "Material",
@@ -229,6 +228,8 @@ def _collect_rows(paths: Sequence[Path], dataset: Dataset) -> pd.DataFrame:
     tables = []
     taken: dict[str, Path] = {}
     for path in paths:
+        if not path.exists():
+            raise DataError(f"There is no run folder or file {path}.", remedy="Check the path; runs lie in runs/<id>.")
         if path.is_dir():
             rows = read_run(path)
             if not rows:
@@ -330,6 +331,7 @@ class JudgeOptions:
 
 def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str | None) -> None:
     """Judge and print a table, or write JSON (``-`` for stdout)."""
+    check_json_path(json_path)
     draws = {"n_draws": options.n_draws, "seed": options.seed}
     evaluation = judge(material, threshold=options.threshold, events=options.events, **draws)
     groups = judge_subgroups(material, threshold=options.threshold, **draws) if options.subgroups else None
@@ -368,15 +370,15 @@ def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str
     from bah_mllm.report import print_events, print_subgroups, print_thresholds
 
     if options.events is not None:
-        print_events(evaluation, console=_console())
+        print_events(evaluation, console=plain_console())
     for method in pooled:
         shown = (f"{name} {method.metrics[name]:.3f}" for name in ("f1", "macro_f1", "wf1") if method.metrics[name])
         deviations = ", ".join(f"{text} (sd {method.seed_sd[text.split()[0]] or 0:.3f})" for text in shown)
         print(f"pooled over {len(method.seeds)} seeds: {method.system}, {method.aggregation}: {deviations}")  # noqa: T201
     if tuned:
-        print_thresholds(tuned, console=_console())
+        print_thresholds(tuned, console=plain_console())
     if groups is not None:
-        print_subgroups(groups, console=_console())
+        print_subgroups(groups, console=plain_console())
 
 
 def _methods(systems: Sequence[str]) -> dict[str, list[str]]:
@@ -395,6 +397,7 @@ def _methods(systems: Sequence[str]) -> dict[str, list[str]]:
 
 def compare_and_print(material: Material, options: JudgeOptions, *, metric: str, json_path: str | None) -> None:
     """Print how every system differs from every other, or write it as JSON (``-`` for stdout)."""
+    check_json_path(json_path)
     matrix = compare_all(
         material.rows,
         material.labels,
@@ -409,20 +412,14 @@ def compare_and_print(material: Material, options: JudgeOptions, *, metric: str,
         return
     from bah_mllm.report import print_matrix
 
-    console = _console()
+    console = plain_console()
     for note in material.notes:
         console.print(note, style="bold", markup=False)
     print_matrix(matrix, console=console, metric=metric)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(width=None if Console().is_terminal else 120)
 
 
 def print_judged(evaluation: Evaluation, material: Material, *, edition: str | None) -> None:
     """Print a table to stdout, with the paper's values of an edition beside ours."""
     from bah_mllm.report import print_evaluation
 
-    print_evaluation(evaluation, console=_console(), edition=edition, header="; ".join(material.notes) or None)
+    print_evaluation(evaluation, console=plain_console(), edition=edition, header="; ".join(material.notes) or None)

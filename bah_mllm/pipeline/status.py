@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bah_mllm.predictions import read_manifest, read_run
+from bah_mllm.core.errors import ConfigError
+from bah_mllm.predictions import is_being_written, read_manifest, read_run
 
-__all__ = ["print_status", "run_status", "write_json"]
+__all__ = ["check_json_path", "print_status", "run_status", "write_json"]
 
 
 def run_status(folder: Path) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def run_status(folder: Path) -> dict[str, Any]:
     ).most_common(5)
     return {
         "run": str(folder),
-        "state": manifest.state,
+        "state": _state(folder, manifest.state),
         "n_starts": manifest.n_starts,
         "created": manifest.created,
         "updated": manifest.updated,
@@ -40,14 +42,20 @@ def run_status(folder: Path) -> dict[str, Any]:
     }
 
 
+def _state(folder: Path, state: str) -> str:
+    """Tell a run at work from one that was killed or interrupted: only the former is locked."""
+    return "interrupted" if state == "running" and not is_being_written(folder) else state
+
+
 def print_status(folder: Path, *, json_path: str | None) -> None:
     """Print the state of a run for a person, or write it as JSON (``-`` for stdout)."""
     state = run_status(folder)
     if json_path is not None:
         write_json(state, json_path)
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from bah_mllm.report.console import plain_console
 
     table = Table(title=f"{state['run']}: {state['state']}", show_header=False, title_justify="left", box=None)
     done = sum(state["n_rows"].values())
@@ -58,11 +66,28 @@ def print_status(folder: Path, *, json_path: str | None) -> None:
         table.add_row("system", f"{system} ({n:,} rows)")
     for failure in state["failures"]:
         table.add_row("failed", f"{failure['n']:,} x {failure['status']}: {failure['reason']}")
-    table.add_row("work", _listing(state["counters"]) or "-")
+    # A kill loses what was counted since the manifest was last written, some seconds at most.
+    at_least = "at least " if state["n_starts"] > 1 else ""
+    table.add_row("work", at_least + (_listing(state["counters"]) or "-"))
     table.add_row("seconds", _listing({key: f"{value:.1f}" for key, value in state["seconds"].items()}) or "-")
     for note in state["notes"]:
         table.add_row("note", note)
-    Console().print(table)
+    plain_console().print(table)
+
+
+def check_json_path(json_path: str | None) -> None:
+    """Refuse a path that cannot be written, before the work whose result it is for.
+
+    Raises:
+        ConfigError: Its folder is not there or cannot be written, or it is a folder itself.
+    """
+    if json_path in (None, "-"):
+        return
+    path = Path(json_path)
+    if not json_path or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(
+            f"The file {json_path!r} for --json cannot be written.", remedy="Name a file in a folder of yours, or -."
+        )
 
 
 def write_json(value: object, json_path: str) -> None:

@@ -71,6 +71,9 @@ class Tasks:
         self._needs_pixels = needs_pixels(setup, engine)
         self.counters = {"frames_decoded": 0, "frames_converted": 0, "decoding_passes": 0, "corrupt_packets": 0}
         self.decoding_s = 0.0
+        gaps = {length for plan in plans for length in self._lengths(plan) if _leaves_gaps(length)}
+        if gaps and self._level is Level.FRAME:
+            say("note: the hop is longer than the window, so that the frames between two windows get no score.")
 
     @property
     def n_rows(self) -> int:
@@ -304,6 +307,10 @@ def donors(videos: Sequence[Video], *, seed: int) -> dict[str, Video]:
     counts = Counter(video.participant_id for video in spoken)
     shift = max(counts.values(), default=0) if len(people) > 1 else 1
     return {video.video_id: spoken[(index + shift) % len(spoken)] for index, video in enumerate(spoken)}
+
+
+def _leaves_gaps(length: Lengths) -> bool:
+    return (length.hop_frames or 0) > (length.window_frames or 0)
 
 
 def _settle(row: PredictionRow, status: Status, detail: str) -> PredictionRow:

@@ -23,11 +23,11 @@ from bah_mllm.pipeline.plan import plan_videos
 from bah_mllm.pipeline.progress import RunProgress, Stopwatch, say
 from bah_mllm.pipeline.setup import Setup, prepare
 from bah_mllm.pipeline.tasks import Task, Tasks, needs_pixels
-from bah_mllm.predictions import Manifest, PredictionRow, RunStore, read_manifest
+from bah_mllm.predictions import Manifest, PredictionRow, RunStore, check_resumable, read_manifest
 from bah_mllm.predictions.manifest import MANIFEST_NAME
 from bah_mllm.scoring import PARSERS, row_result
 
-__all__ = ["RunSummary", "run"]
+__all__ = ["RunSummary", "check_abilities", "run"]
 
 _TASKS_AHEAD = 4  # decoded while the model works; a clip of 8 frames of 224 pixels takes 1.2 MB
 _HOPELESS_AFTER_ROWS = 40  # failures of the engine in a row, from the start on: the set-up is wrong, not the windows
@@ -66,12 +66,15 @@ def run(config: RunConfig) -> RunSummary:
     if (finished := _finished_already(setup)) is not None:
         return finished
     watch = Stopwatch()
+    # Nothing is written before the model is there and fits: a refused start leaves no folder behind.
+    check_resumable(setup.folder, setup.identity)
+    with watch.spent_on("loading"):
+        engine = load_engine(setup.engine_name, setup.options)
+    check_abilities(engine, setup)
     with RunStore(
         setup.folder, config=config.model_dump(mode="json"), identity=setup.identity, notes=setup.notes
     ) as store:
-        with watch.spent_on("loading"):
-            engine = load_engine(setup.engine_name, setup.options)
-        _check_engine(engine, setup, store.manifest)
+        _check_same_model(engine, setup, store.manifest)
         _record_data(setup, store.manifest)
         with watch.spent_on("planning"):
             needs_media = config.level is Level.FRAME or needs_pixels(setup, engine)
@@ -148,7 +151,7 @@ class _Ledger:
         self._store, self._engine, self._tasks, self._watch = store, engine, tasks, watch
         self._earlier_counters = Counter(store.manifest.counters)
         self._earlier_seconds = dict(store.manifest.seconds)
-        self._earlier_counters["rows_planned"] = n_planned
+        self._earlier_counters["rows_planned"] = max(n_planned, self._earlier_counters["rows_planned"])
         self._saved_at = 0.0
         self._n_failed_in_a_row = 0
         self._any_success = bool(store.done)
@@ -205,8 +208,12 @@ def _finished_already(setup: Setup) -> RunSummary | None:
     return summary
 
 
-def _check_engine(engine: Engine, setup: Setup, manifest: Manifest) -> None:
-    """Refuse what the engine cannot do, and a model that differs from the one that began this run."""
+def check_abilities(engine: Engine, setup: Setup) -> None:
+    """Refuse what the engine cannot do.
+
+    Raises:
+        ConfigError: It cannot answer in the way asked for, or a prompt shows it nothing.
+    """
     able = engine.capabilities
     if setup.config.answer == "score" and not able.scores_labels:
         raise ConfigError(f"The engine {engine.name} cannot score labels.", remedy="Use --answer generate.")
@@ -216,8 +223,13 @@ def _check_engine(engine: Engine, setup: Setup, manifest: Manifest) -> None:
         if not able.sees_video and not template.variables:
             raise ConfigError(
                 f"The prompt {template.name!r} shows nothing but the video, and the engine {engine.name} sees none.",
-                remedy="Use a prompt with the transcript, or --engine video-llava.",
+                remedy="Use a prompt with the transcript, or an engine that sees: --engine video-llava, or for the "
+                "scripted engine --model video.",
             )
+
+
+def _check_same_model(engine: Engine, setup: Setup, manifest: Manifest) -> None:
+    """Refuse a model that differs from the one that began this run."""
     now = engine.describe()
     for name in _SAME_MODEL:
         if name in manifest.engine and manifest.engine[name] != now.get(name):
@@ -243,5 +255,7 @@ def _report(summary: RunSummary, manifest: Manifest) -> None:
     work = {name: n for name, n in manifest.counters.items() if n and name != "rows_planned"}
     say("work: " + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in work.items()))
     say("time: " + ", ".join(f"{name.replace('_', ' ')} {s:.1f} s" for name, s in manifest.seconds.items()))
+    if manifest.config.get("answer") == "generate":
+        say("note: replies are kept in the rows, and a reply may repeat what a participant said.")
     if summary.n_failed:
         say(f"{summary.n_failed:,} rows failed: see `bah-mllm status {summary.folder}`. The same command tries again.")

@@ -2,7 +2,14 @@
 
 from bah_mllm.predictions.manifest import Manifest, read_manifest
 from bah_mllm.predictions.schema import COLUMNS, KEY, PredictionKey, PredictionRow
-from bah_mllm.predictions.store import RunStore, read_journal, read_run, rows_to_frame
+from bah_mllm.predictions.store import (
+    RunStore,
+    check_resumable,
+    is_being_written,
+    read_journal,
+    read_run,
+    rows_to_frame,
+)
 
 __all__ = [
     "COLUMNS",
@@ -11,6 +18,8 @@ __all__ = [
     "PredictionKey",
     "PredictionRow",
     "RunStore",
+    "check_resumable",
+    "is_being_written",
     "read_journal",
     "read_manifest",
     "read_run",

@@ -32,7 +32,16 @@ from bah_mllm.predictions.schema import COLUMNS, PredictionKey, PredictionRow
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["JOURNAL_NAME", "PARQUET_NAME", "RunStore", "read_journal", "read_run", "rows_to_frame"]
+__all__ = [
+    "JOURNAL_NAME",
+    "PARQUET_NAME",
+    "RunStore",
+    "check_resumable",
+    "is_being_written",
+    "read_journal",
+    "read_run",
+    "rows_to_frame",
+]
 
 JOURNAL_NAME = "predictions.jsonl"
 PARQUET_NAME = "predictions.parquet"
@@ -180,6 +189,27 @@ def _mend_tail(journal: Path) -> None:
             end -= step
         if end != size:
             file.truncate(end)
+
+
+def is_being_written(folder: Path) -> bool:
+    """Return whether a process is writing this run now."""
+    try:
+        with FileLock(folder / _LOCK_NAME, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that we cannot write tells nothing
+        return False
+
+
+def check_resumable(folder: Path, identity: dict[str, Any]) -> None:
+    """Refuse a folder whose run was made with other settings; a folder without a run is fine.
+
+    Raises:
+        RunError: Names the first setting that differs.
+    """
+    if (folder / MANIFEST_NAME).exists():
+        _check_identity(folder, read_manifest(folder).identity, identity)
 
 
 def read_journal(journal: Path) -> list[PredictionRow]:

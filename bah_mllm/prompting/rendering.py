@@ -76,7 +76,8 @@ def _texts(values: PromptValues) -> dict[Need, str]:
         texts[Need.TRANSCRIPT] = values.transcript
     if values.question is not None:
         texts[Need.QUESTION] = str(values.question)
-        texts[Need.QUESTION_TEXT] = question_text(values.question)
+        if values.question in QUESTIONS:  # other data sets ask other questions, whose words are not known here
+            texts[Need.QUESTION_TEXT] = question_text(values.question)
     return {key: text for key, text in texts.items() if text is not None}
 
 

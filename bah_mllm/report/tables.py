@@ -140,7 +140,7 @@ def _legend(evaluation: Evaluation, *, has_published: bool) -> Sequence[str]:
     if shares:
         lines.append("positive share of the labels: " + ", ".join(sorted({f"{share:.3f}" for _, share in shares})))
     if has_published:
-        lines.append("(in brackets): the paper's value for the same prompt, window and level")
+        lines.append("(in brackets): the paper's value of this edition for the same prompt, window and level")
     if any(row.collapse for row in evaluation.rows):
         lines.append("(!): over 95 % of the answers agree; the system has probably collapsed")
     lines += [f"anchor {name} is left out: {reason}" for name, reason in evaluation.anchors_left_out.items()]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bah_mllm.pipeline.status import run_status
 from bah_mllm.predictions import PredictionRow, read_journal, read_manifest, read_run
 
 Call = Callable[..., tuple[int, str, str]]
@@ -407,3 +408,90 @@ def test_a_question_that_is_unknown_and_word_times_that_are_broken_are_rows_with
         ("transcript_def1", "clip1.mp4", "ok"),
         ("transcript_def1", "clip2.mp4", "ok"),
     }
+
+
+def test_a_refused_start_leaves_no_folder_that_blocks_the_corrected_command(
+    bah: Call, pristine_root: Path, tmp_path: Path
+) -> None:
+    arguments = [
+        "run",
+        "--data",
+        pristine_root,
+        "--engine",
+        "scripted",
+        "--prompt",
+        "simple",
+        "--out",
+        tmp_path / "run",
+    ]
+    assert bah(*arguments)[0] == 2
+    assert not (tmp_path / "run").exists()
+    assert bah(*arguments, "--dry-run")[0] == 2, "a dry run refuses what the run refuses"
+    assert bah(*arguments, "--model", "video")[0] == 0
+
+
+def test_questions_of_other_data_sets_harm_no_prompt_that_does_not_name_them(bah: Call, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("path,question,transcript\na.mp4,9,words\nb.mp4,4,words\n")
+    arguments = ["run", "--data", tmp_path / "own.csv", "--engine", "scripted", "--level", "video"]
+    prompts = ["--prompt", "transcript_def1", "--prompt", "question_transcript_def1"]
+    assert bah(*arguments, *prompts, "--out", tmp_path / "run")[0] == 3
+    found = [(row.system.split("@")[0], row.video_id, row.status.value) for row in read_run(tmp_path / "run")]
+    assert sorted(found) == [
+        ("question_transcript_def1", "a.mp4", "no_question"),
+        ("question_transcript_def1", "b.mp4", "ok"),
+        ("transcript_def1", "a.mp4", "ok"),
+        ("transcript_def1", "b.mp4", "ok"),
+    ]
+
+
+def test_an_interrupted_run_is_told_from_one_at_work(
+    bah: Call, pristine_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bah_mllm.engines.scripted import ScriptedEngine
+
+    out = tmp_path / "run"
+    states: list[str] = []
+
+    def score(self: ScriptedEngine, jobs: object) -> object:
+        states.append(run_status(out)["state"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ScriptedEngine, "score", score)
+    bah(*run_arguments(pristine_root, out))
+    assert states == ["running"]
+    assert run_status(out)["state"] == "interrupted"
+
+
+def test_a_hop_longer_than_the_window_is_said_to_leave_frames_out(
+    bah: Call, pristine_root: Path, tmp_path: Path
+) -> None:
+    arguments = run_arguments(pristine_root, tmp_path / "run", "--window", 8)
+    assert "get no score" in bah(*arguments, "--hop", 16, "--dry-run")[2]
+    assert "get no score" not in bah(*arguments, "--hop", 4, "--dry-run")[2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--out", "/proc/run"],
+        ["run", "--out", "file"],
+        ["run", "--config", "."],
+        ["run", "--data", ""],
+        ["evaluate", "done", "--json", "nowhere/x.json"],
+        ["evaluate", "done", "--json", "."],
+        ["data", "stats", "--json", "nowhere/x.json"],
+        ["evaluate", "missing"],
+    ],
+    ids=" ".join,
+)
+def test_paths_that_cannot_be_read_or_written_are_two_lines(
+    bah: Call, pristine_root: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    bah(*run_arguments(pristine_root, tmp_path / "done"))
+    code, stdout, stderr = bah(*arguments, *(["--engine", "scripted"] if arguments[0] == "run" else []))
+    assert (code, stdout) == (2, "")
+    last = stderr.strip().splitlines()[-2:]
+    assert last[0].startswith("error: ")
+    assert last[1].startswith("  try: ")
+    assert "Traceback" not in stderr
