@@ -16,6 +16,7 @@ Signal                 Unit       What it is
 ``mouth_opening``      spans      gap between the lips at the middle
 ``corner_left, _right``  spans    height of a mouth corner over the base of the nose, below 0 (the upper lip will not do
                                   as a reference: it goes up with the corners when smiling with the mouth open)
+``mouth_curve``        spans      height of the corners over the middle between the lips
 ``lip_thickness``      spans      upper and lower lip at the middle, the gap left out
 ``head_yaw``           deg        nose to the image's right
 ``head_pitch``         deg        nose down
@@ -64,6 +65,7 @@ CLAMPS: dict[str, tuple[float, float]] = {
     "mouth_opening": (0.015, 0.05),
     "corner_left": (0.006, 0.014),
     "corner_right": (0.006, 0.014),
+    "mouth_curve": (0.010, 0.030),
     "lip_thickness": (0.008, 0.022),
     "head_yaw": (1.5, 6.0),
     "head_pitch": (1.5, 5.0),
@@ -78,7 +80,7 @@ CLAMPS: dict[str, tuple[float, float]] = {
 
 # What a person does by default is the median of a signal, but for these: eyes blink and lids lower, so that open eyes
 # are the upper quarter (design research); lips part in speech, so that a mouth at rest is the lower quarter.
-PERCENTILES: dict[str, float] = {"eye_left": 75, "eye_right": 75, "mouth_opening": 25}
+PERCENTILES: dict[str, float] = {"eye_left": 75, "eye_right": 75, "mouth_opening": 25, "mouth_curve": 25}
 
 # For people of whom too little is known. Eye aspect ratio: Soukupová and Čech, "Real-time eye blink detection using
 # facial landmarks" (2016), open eyes; blink rate: Bentivoglio et al. (1997), at rest 17 a minute; the others: the
@@ -100,6 +102,7 @@ POPULATION: dict[str, Usual] = {
         "mouth_opening": 0.02,
         "corner_left": -0.26,
         "corner_right": -0.26,
+        "mouth_curve": 0.0,
         "lip_thickness": 0.17,
         "head_yaw": 0.0,
         "head_pitch": 0.0,
@@ -221,6 +224,8 @@ def _mouth_signals(frontal: Float[np.ndarray, "frames points 2"]) -> dict[str, F
     nose_y = frontal[:, _NOSE_BASE, 1]
     signals = {f"corner_{side}": nose_y - frontal[:, corner, 1] for side, corner in _CORNERS.items()}
     signals["mouth_width"] = np.linalg.norm(frontal[:, _CORNERS["left"]] - frontal[:, _CORNERS["right"]], axis=1)
+    corners_y = frontal[:, list(_CORNERS.values()), 1].mean(axis=1)
+    signals["mouth_curve"] = frontal[:, [upper_in, lower_in], 1].mean(axis=1) - corners_y
     signals["mouth_opening"] = np.maximum(frontal[:, lower_in, 1] - frontal[:, upper_in, 1], 0)
     signals["lip_thickness"] = np.maximum(frontal[:, upper_in, 1] - frontal[:, upper_out, 1], 0) + np.maximum(
         frontal[:, lower_out, 1] - frontal[:, lower_in, 1], 0

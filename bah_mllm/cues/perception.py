@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from bah_mllm.core.errors import ConfigError, MediaError
+from bah_mllm.core.errors import ConfigError, MediaError, PrerequisiteError
 from bah_mllm.core.loading import import_optional
 from bah_mllm.cues.body import N_BODY_POINTS, N_HAND_POINTS, body_tracks
 from bah_mllm.cues.face import N_POINTS, derived_face_tracks, face_signals
@@ -300,7 +300,7 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
             mediapipe = import_optional("mediapipe", extra="cues", purpose="finding faces, shoulders and hands")
             solutions = getattr(mediapipe, "solutions", None)
             if solutions is None:
-                raise ConfigError(
+                raise PrerequisiteError(
                     f"mediapipe {mediapipe.__version__} carries no models any more.",
                     remedy="pip install 'mediapipe==0.10.21'",
                 )
@@ -312,6 +312,7 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
             self._meshes = {1: _warm(self._mesh_class(max_num_faces=1, refine_landmarks=True))}
         self._n_faces = 1
         self._checked_s = -float("inf")
+        self._has_found: set[int] = set()
         self._place: np.ndarray | None = None
 
     def __exit__(self, *_: object) -> None:
@@ -324,9 +325,9 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
         """Return the mesh points of the followed face; None where there is none."""
         if t_s - self._checked_s >= _CHECK_EVERY_S:
             self._checked_s = t_s
-            found = _run(self._finder, rgb).detections or ()
+            found = self._run(self._finder, rgb, "detections")
             self._n_faces = 1 if len(found) <= 1 else _MAX_FACES
-        faces = _run(self._mesh(), rgb).multi_face_landmarks or ()
+        faces = self._run(self._mesh(), rgb, "multi_face_landmarks")
         height, width = rgb.shape[:2]
         # z is given in the scale of x.
         candidates = [_array(face, ("x", "y", "z")) * (width, height, width) for face in faces]
@@ -339,8 +340,8 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
 
     def pose(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> Float[np.ndarray, "points 4"] | None:  # noqa: ARG002
         """Return the body points of the person that the model takes for the main one."""
-        landmarks = _run(self._pose, rgb).pose_landmarks
-        if landmarks is None:
+        landmarks = self._run(self._pose, rgb, "pose_landmarks")
+        if not landmarks:
             return None
         height, width = rgb.shape[:2]
         return _array(landmarks, ("x", "y", "z", "visibility")) * (width, height, width, 1)
@@ -348,7 +349,7 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
     def hands(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> list[Float[np.ndarray, "points 3"]]:  # noqa: ARG002
         """Return the points of up to two hands."""
         height, width = rgb.shape[:2]
-        found = _run(self._hands, rgb).multi_hand_landmarks or ()
+        found = self._run(self._hands, rgb, "multi_hand_landmarks")
         return [_array(hand, ("x", "y", "z")) * (width, height, width) for hand in found]
 
     def close(self) -> None:
@@ -365,6 +366,18 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
                 )
         return self._meshes[self._n_faces]
 
+    def _run(self, model: Any, rgb: np.ndarray, what: str) -> Any:  # noqa: ANN401
+        """Return what a model finds, empty where nothing; quietly until its first find, on which it remarks once."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of protobuf about mediapipe
+            if id(model) in self._has_found:
+                return getattr(model.process(rgb), what) or ()
+            with _quiet():
+                found = getattr(model.process(rgb), what) or ()
+        if found:
+            self._has_found.add(id(model))
+        return found
+
     def _choose(self, candidates: list[np.ndarray], width: int, height: int) -> np.ndarray:
         """Return the face nearest to the followed one if that is near; else the largest, the central one if alike."""
         spans = [float(np.linalg.norm(face[_OUTER_EYES[0]] - face[_OUTER_EYES[1]])) for face in candidates]
@@ -377,12 +390,6 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
         centre = np.array([width / 2, height / 2])
         off = [float(np.linalg.norm(place - centre)) / max(width, height) for place in places]
         return candidates[int(np.argmax([span * (1 - o) for span, o in zip(spans, off, strict=True)]))]
-
-
-def _run(model: Any, rgb: np.ndarray) -> Any:  # noqa: ANN401
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of protobuf about mediapipe
-        return model.process(rgb)
 
 
 def _warm(model: Any) -> Any:  # noqa: ANN401

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -242,6 +242,12 @@ def _within(
     return inside
 
 
+def _of_known(measure: Callable[[np.ndarray], Any], values: np.ndarray) -> float:
+    """Return a measure (median, largest ...) of what is known, NaN where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(measure(known)) if len(known) else float("nan")
+
+
 def _all(*conditions: np.ndarray) -> Float[np.ndarray, " samples"]:
     """Return the score of conditions that must all hold: the smallest; booleans are 0 or passed over."""
     scores = [np.where(c, np.inf, 0.0) if c.dtype == bool else c for c in conditions]
@@ -299,7 +305,7 @@ def _blinks_often(seen: _Seen) -> list[CueEvent]:
     assert usual is not None
     n_usual = max(usual.centre / 6, 1.0)
     # Square roots of counts spread alike whatever the rate (Anscombe 1948); a plain z takes 3 for 1 as unusual.
-    score = np.sqrt(seen.tracks["blink_rate"].values / 6 + 0.375) - np.sqrt(n_usual + 0.375)
+    score = np.sqrt(np.maximum(seen.tracks["blink_rate"].values, 0) / 6 + 0.375) - np.sqrt(n_usual + 0.375)
     return _events(seen, _Rule("face.close_2", "blink_rate", "/min", min_s=2.0), score)
 
 
@@ -359,8 +365,8 @@ def _eyebrow(seen: _Seen) -> list[CueEvent]:
     rule = _Rule("face.eyebrow", "brow_left", "spans")
 
     def one_or_both(part: slice) -> Side:
-        smaller = np.nanmedian(np.minimum(left[part], right[part]))
-        return "both" if smaller > 0.5 * np.nanmedian(np.maximum(left[part], right[part])) else "one"
+        smaller = _of_known(np.median, np.minimum(left[part], right[part]))
+        return "both" if smaller > 0.5 * _of_known(np.median, np.maximum(left[part], right[part])) else "one"
 
     raised = _events(seen, rule, _all(np.maximum(left, right) / 2.5, is_straight), side=one_or_both)
     lowered = _all(-np.maximum(left, right) / 2.5, is_straight)
@@ -376,7 +382,7 @@ def _gaze(seen: _Seen) -> list[CueEvent]:
     score = _all(_any(np.abs(x) / 0.09, np.abs(y) / 0.06), _openness(seen).values > 0.6, is_straight)
 
     def direction(part: slice) -> Side:
-        aside, up = np.nanmedian(np.abs(x[part])) / 0.09, np.nanmedian(y[part]) / 0.06
+        aside, up = _of_known(np.median, np.abs(x[part])) / 0.09, _of_known(np.median, y[part]) / 0.06
         return "side" if aside > abs(up) else "down" if up > 0 else "up"
 
     before = seen.found("face.eye_roll", *_HEAD_MOVES)
@@ -391,8 +397,8 @@ def _eye_roll(seen: _Seen) -> list[CueEvent]:
     found = []
     for run in runs(t_s, y > 0.06, stays_on=y > 0.03, min_s=0.2, gap_s=0.1):
         part = x[run.start : run.stop]
-        sweep = float(np.nanmax(part) - np.nanmin(part)) if np.isfinite(part).any() else 0.0
-        height = min(sweep / 0.12, float(np.nanmax(y[run.start : run.stop])) / 0.06)
+        sweep = _of_known(np.max, part) - _of_known(np.min, part)
+        height = min(sweep / 0.12, _of_known(np.max, y[run.start : run.stop]) / 0.06)
         # Twice the thresholds are about all that an iris can do: strong here.
         if height >= 1.8 and run.stop_s - run.start_s < 1.2:
             found.append(_event(seen, _Rule("face.eye_roll", "gaze_y", "eyes"), run, _STRONG))
@@ -409,19 +415,27 @@ def _open_wide(seen: _Seen) -> list[CueEvent]:
 
 
 def _smile(seen: _Seen) -> list[CueEvent]:
-    """Smile: corners up (z above 2) and mouth wider (z above 1); in silence also much wider (3) and up a little."""
+    """Smile: corners up (z above 2) and mouth wider (z above 1); in silence also much wider (3) and up a little.
+
+    Up is meant against the nose. In silence it may also be against the middle of the mouth, which shows smiles with the
+    mouth open even where nothing is known of the person but these; when speaking, vowels look like that too.
+    """
     if not _has_mouth(seen):
         return []
     t_s, width = seen.t_s("mouth_width"), seen.z("mouth_width")
     left, right = seen.z("corner_left"), seen.z("corner_right")
     lift = (left + right) / 2
     score = _all(
-        _any(_all(lift / 2, width), _all(width / 3, lift / 0.5, seen.silent(t_s))),
+        _any(
+            _all(lift / 2, width),
+            _all(seen.z("mouth_curve") / 2, width, seen.silent(t_s)),
+            _all(width / 3, lift / 0.5, seen.silent(t_s)),
+        ),
         _abs_within(seen.d("head_yaw"), _FRONTAL_DEG),
     )
 
     def one_or_both(part: slice) -> Side:
-        return "one" if abs(np.nanmedian(left[part] - right[part])) > 2 else "both"
+        return "one" if abs(_of_known(np.median, left[part] - right[part])) > 2 else "both"
 
     return _events(seen, _Rule("face.smile", "mouth_width", "spans", min_s=0.4), score, side=one_or_both)
 
@@ -469,11 +483,13 @@ def _mouth(seen: _Seen) -> list[CueEvent]:
 
 
 def _has_mouth(seen: _Seen) -> bool:
-    return seen.has("mouth_width", "mouth_opening", "corner_left", "corner_right", "lip_thickness", "head_yaw")
+    names = ("mouth_width", "mouth_opening", "mouth_curve", "corner_left", "corner_right", "lip_thickness")
+    return seen.has(*names, "head_yaw")
 
 
 def _is_quiet_mouth(seen: _Seen) -> Bool[np.ndarray, " samples"]:
-    return seen.silent(seen.t_s("mouth_width")) & _abs_within(seen.d("head_yaw"), _FRONTAL_DEG)
+    is_frontal = _abs_within(seen.d("head_yaw"), _FRONTAL_DEG)
+    return np.logical_and(seen.silent(seen.t_s("mouth_width")), is_frontal)
 
 
 # --- Table 12: head and body
@@ -497,8 +513,8 @@ def _swings(seen: _Seen) -> list[CueEvent]:
         rule = _Rule(code, f"{name}_band", "deg")
         for run in _alternations(seen.t_s(name), values, gate):
             part = slice(run.start, run.stop)
-            amplitude = float(np.nanstd(values[part]))
-            if amplitude > float(np.nanstd(rival[part])):  # turning the head also moves the other angle a little
+            amplitude = _of_known(np.std, values[part])
+            if amplitude > _of_known(np.std, rival[part]):  # turning the head also moves the other angle a little
                 found.append(_event(seen, rule, run, amplitude * np.sqrt(2) / gate))
     return found
 
@@ -532,7 +548,7 @@ def _look_away(seen: _Seen) -> list[CueEvent]:
     score = _any(np.abs(yaw) / 12, np.abs(pitch) / 10)
 
     def direction(part: slice) -> Side:
-        aside, down = np.nanmedian(np.abs(yaw[part])) / 12, np.nanmedian(pitch[part]) / 10
+        aside, down = _of_known(np.median, np.abs(yaw[part])) / 12, _of_known(np.median, pitch[part]) / 10
         return "side" if aside > abs(down) else "down" if down > 0 else "up"
 
     swinging = seen.found("body.shake", "body.nod")
@@ -566,7 +582,7 @@ def _throw(seen: _Seen) -> list[CueEvent]:
     for run in fast:
         before, after = _mean_pose(t_s, angles, run.start_s - 0.4), _mean_pose(t_s, angles, run.stop_s)
         turn_deg = float(np.linalg.norm(after - before))
-        height = float(np.nanmax(speed[run.start : run.stop])) / 120
+        height = _of_known(np.max, speed[run.start : run.stop]) / 120
         if turn_deg > 20 and height >= 1.8:  # 216 degrees a second: strong, a quick look aside stays below
             found.append(_event(seen, _Rule("body.throw", "head_yaw", "deg"), run, _STRONG))
     return found
@@ -646,7 +662,7 @@ def _scratch(seen: _Seen) -> list[CueEvent]:
     for event in _events(seen, rule, score):
         during = _within(seen.t_s("hand_speed"), [(event.start_s, event.stop_s)])
         speeds = seen.tracks["hand_speed"].values[during]
-        is_moving = bool(np.isfinite(speeds).any()) and float(np.nanmedian(speeds)) > 0.5
+        is_moving = bool(np.isfinite(speeds).any()) and _of_known(np.median, speeds) > 0.5
         if not is_moving:
             event = _with_confidence(event, CONFIDENCE["C"] / CONFIDENCE["B"])  # noqa: PLW2901
         found.append(event)
@@ -672,7 +688,7 @@ def _restless(seen: _Seen) -> list[CueEvent]:
         start, stop = np.searchsorted(t_s, [middle_s - _RESTLESS_S / 2, middle_s + _RESTLESS_S / 2])
         part = z[start:stop]
         if np.isfinite(part).mean() > 0.8 and t_s[stop - 1] - t_s[start] > 0.8 * _RESTLESS_S:
-            score[k] = np.nanmedian(part) / 2
+            score[k] = _of_known(np.median, part) / 2
     return _events(seen, _Rule("body.restless", "shoulder_speed", "widths/s", source="pose", min_s=1.0), score)
 
 
