@@ -33,7 +33,6 @@ _LONGEST_STUTTER = 30  # letters; written longer, it is no stutter
 
 _PARTS = re.compile(r"[^\s\u2013\u2014\u2026]+|[\u2013\u2014\u2026]+")
 _CLAUSE_END = frozenset(",;:.?!\u2026\u2013\u2014")
-_SENTENCE_END = frozenset(".?!")
 _AFTER_CUT = ',.?!"\u2026'
 _CLOSING = "\"')]\u00bb\u201d\u2019"  # may follow the punctuation that counts
 _STUTTERED = re.compile(r"(?i)^(\w)-(?:\1-)*(\1\w*)$|^(\w{1,3})-(?:\3-)*(\3)$")
@@ -180,8 +179,14 @@ def _tokens(words: Sequence[Word], lists: Lexicon) -> tuple[Token, ...]:
                 stop_s = tokens[-1].stop_s
                 clause = sentence = False
             clause = clause or ending in _CLAUSE_END
-            sentence = sentence or ending in _SENTENCE_END
+            sentence = sentence or _ends_sentence(part)
     return tuple(tokens)
+
+
+def _ends_sentence(written: str) -> bool:
+    """Tell whether a full stop, but not three, or a question or exclamation mark comes last."""
+    core = written.rstrip(_CLOSING)
+    return core.endswith((".", "?", "!")) and not core.endswith("..")
 
 
 def _family(written: str, text: str, lists: Lexicon) -> str:
@@ -288,16 +293,21 @@ def _repeated_words(heard: Sequence[Token], lists: Lexicon) -> Found | None:
             continue
         if second[0].opens_sentence and not first[0].opens_sentence:
             continue
-        if n == 1 and _is_grammar(heard, lists):
+        if _is_grammar(heard, n, lists):
             continue
         return RepairKind.REPETITION, n, n
     return None
 
 
-def _is_grammar(heard: Sequence[Token], lists: Lexicon) -> bool:
-    """Tell whether a doubled word is two: "he said that that was fine", spoken without a pause."""
+def _is_grammar(heard: Sequence[Token], n: int, lists: Lexicon) -> bool:
+    """Tell whether words are doubled by grammar: "he said that that was fine" without a pause, "over and over and"."""
+    if n == 2:
+        links = [token.text in lists.classes["linking"] for token in heard[-2:]]
+        is_again = len(heard) > 4 and heard[-5].text == heard[-1].text
+        return links == [False, True] or (links == [True, False] and is_again)
     return (
-        len(heard) > 2
+        n == 1
+        and len(heard) > 2
         and heard[-1].text in lists.classes["complementizer"]
         and heard[-3].text in lists.classes["clause_verb"]
         and heard[-1].index - heard[-3].index == 2
@@ -306,12 +316,15 @@ def _is_grammar(heard: Sequence[Token], lists: Lexicon) -> bool:
 
 
 def _new_form(heard: Sequence[Token], lists: Lexicon) -> Found | None:
-    """Another form of the same little word. Examples: "it it's raining", "he'll he would", "je j'ai froid"."""
+    """Another form of the same little word. Examples: "it it's raining", "I've I had", "je j'ai froid".
+
+    Back to the plain form only where it is a subject: not "c'est ce que".
+    """
     first, second = heard[-2], heard[-1]
     if first.family != second.family or first.text == second.text or second.opens_sentence:
         return None
     is_longer = first.text == first.family
-    return (RepairKind.NEW_FORM, 1, 1) if is_longer or first.text in lists.classes["subject"] else None
+    return (RepairKind.NEW_FORM, 1, 1) if is_longer or first.text in lists.classes["nominative"] else None
 
 
 def _substituted_word(heard: Sequence[Token], lists: Lexicon) -> Found | None:
@@ -392,7 +405,7 @@ def _rough_copy(heard: Sequence[Token], lists: Lexicon) -> Found | None:
 # First what is said twice, over the whole answer, then what grammar cannot join: heard word by word, "in the in" looks
 # like the latter until the second "the" comes.
 _PASSES: tuple[tuple[Rule, ...], ...] = (
-    (_cut_word, _repeated_words, _new_form),
+    (_repeated_words, _cut_word, _new_form),
     (_repeated_words, _substituted_word, _stranded_word, _restarted_clause, _rough_copy),
 )
 
@@ -466,7 +479,7 @@ def word_flags(words: Sequence[Word], language: str | None = None) -> list[WordF
 
 
 def language_events(transcript: Transcript) -> list[CueEvent]:
-    """Return filler sounds and words, hedges, corrections and repetitions of a transcript, in order of time.
+    """Return fillers, hedges, corrections, repetitions and cut words of a transcript, in order of time.
 
     Confidence is that of the grade (``CODES``), less where word times are only spread over a chunk. Corrections are
     told by what introduces them ("or rather") and by words broken off for other words: changes of grammar alone are
@@ -493,6 +506,7 @@ def language_events(transcript: Transcript) -> list[CueEvent]:
             *_repetition_marks(analysis),
             *_hedge_marks(analysis),
             *_correction_marks(analysis),
+            *_cut_marks(analysis),
         )
     ]
     return sorted(events, key=lambda event: (event.start_s, event.stop_s, event.code))
@@ -592,10 +606,7 @@ def _hedge_marks(analysis: Analysis) -> Iterator[_Mark]:
 
 
 def _correction_marks(analysis: Analysis) -> Iterator[_Mark]:
-    """Yield words that take something back, and words broken off for others: "by Mon- Tuesday".
-
-    Not "short- and long-term", where the hyphen stands for what follows.
-    """
+    """Yield words that take something back, and words broken off for others: "by Mon- Tuesday"."""
     for first, last in _phrase_spans(analysis.tokens, analysis.lists.corrections, analysis.lists):
         yield _Mark("language.correction", first, last, tuple(range(first, last + 1)), strength=2)
     following = dict(pairwise(analysis.fluent))
@@ -603,13 +614,33 @@ def _correction_marks(analysis: Analysis) -> Iterator[_Mark]:
         first, second = repair.reparandum[0], repair.repair[0]
         cut = analysis.tokens[first].text
         meant = [analysis.tokens[place].text for place in (second, following.get(second, second))]
-        if repair.kind is not RepairKind.CUT or meant[0] in analysis.lists.classes["linking"]:
+        if repair.kind is not RepairKind.CUT or _stands_for_a_compound(analysis.tokens[first], analysis):
             continue
         if len(cut) >= _TELLING_CUT and not any(text.startswith(cut) for text in meant):
             yield _Mark("language.correction", first, second, (first, second), strength=1)
 
 
 _TELLING_CUT = 3  # letters of a cut word by which it differs from the word that follows; fewer may be any restart
+
+
+def _cut_marks(analysis: Analysis) -> Iterator[_Mark]:
+    """Yield words broken off, as a verbatim transcript writes them ("exer-"); those in a row are one, and stronger."""
+    runs: list[list[int]] = []
+    for token in analysis.tokens:
+        if not token.is_cut or _stands_for_a_compound(token, analysis):
+            continue
+        if runs and runs[-1][-1] == token.index - 1:
+            runs[-1].append(token.index)
+        else:
+            runs.append([token.index])
+    for run in runs:
+        yield _Mark("audio.cut_words", run[0], run[-1], tuple(run), strength=min(3, len(run)))
+
+
+def _stands_for_a_compound(token: Token, analysis: Analysis) -> bool:
+    """Tell whether a hyphen stands for what follows: "short- and long-term"."""
+    following = analysis.tokens[token.index + 1 : token.index + 2]
+    return bool(following) and following[0].text in analysis.lists.classes["linking"]
 
 
 def _phrase_spans(

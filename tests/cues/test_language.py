@@ -123,6 +123,7 @@ def test_a_pause_marks_a_filler_where_there_is_no_punctuation():
         ("we we we saw a bear", ["we", "we"]),
         ("in the in the big red in the big red barn", ["in", "the", "in", "the", "big", "red"]),
         ("as you know you know all of it", []),
+        ("and then and then it fell", ["and", "then"]),
     ],
 )
 def test_words_said_again_are_given_up_the_first_time(text, expected):
@@ -138,6 +139,8 @@ def test_words_said_again_are_given_up_the_first_time(text, expected):
         "she told me that that was enough",
         "he had had a long day",
         "call two 2 2 1",
+        "over and over and over again",
+        "the days get worse and worse and longer",
     ],
 )
 def test_doubled_words_that_mean_it_are_left_alone(text):
@@ -155,8 +158,26 @@ def test_words_broken_off_are_given_up():
     assert given_up("a long-term plan with well-being") == []
 
 
+def test_a_word_cut_at_its_end_and_said_again_is_a_repetition():
+    codes = {event.code for event in language_events(said("we saw I- I saw", "en"))}
+    assert codes == {"language.repetition", "audio.cut_words"}
+
+
+def test_three_dots_end_no_sentence():
+    assert given_up("and I... I saw the... the lake") == ["I...", "the..."]
+    assert given_up("and so did I. I saw it") == []
+
+
+def test_cut_words_are_told_with_their_times():
+    events = [event for event in language_events(said("a ra- ra- radio", "en")) if event.code == "audio.cut_words"]
+    assert [(event.text, event.strength) for event in events] == [("ra- ra-", 2)]
+    assert (events[0].start_s, events[0].stop_s) == pytest.approx((0.35, 1.0))
+    assert language_events(said("short- and long-term plans", "en")) == []
+
+
 def test_a_stutter_written_as_one_word_counts():
-    assert [event.code for event in language_events(said("I-I saw the w-water", "en"))] == ["language.repetition"]
+    codes = [event.code for event in language_events(said("I-I saw the w-water", "en"))]
+    assert codes == ["language.repetition", "audio.cut_words"]
     assert given_up("I-I saw the w-water") == ["I-I", "w-water"]
 
 
@@ -169,6 +190,7 @@ def test_a_stutter_written_as_one_word_counts():
         ("je j'ai vu un renard", "fr", ["je"]),
         ("un peu de d'eau", "fr", ["de"]),
         ("tout ce que c'est", "fr", []),
+        ("c'est ce que je veux", "fr", []),
         ("that's that", "en", []),
     ],
 )
@@ -187,6 +209,7 @@ def test_another_form_of_the_same_little_word_is_a_new_start(text, language, exp
         ("I was, I have been away", ["I", "was,"]),
         ("they just, um, they never called", ["they", "just,"]),
         ("if you can, you should", []),
+        ("what I do is I walk", []),
         ("I think I will", []),
         ("and so it goes", []),
         ("the people who sing", []),
@@ -310,6 +333,7 @@ def test_confidence_follows_the_grade():
         ("The longer you wait, the harder it gets. It was late, so we took the bus that goes past the mill.", "en"),
         ("Je marche tous les matins parce que ça me fait du bien. Ma sœur dit que c'est trop tôt pour elle.", "fr"),
         ("Quand il fait beau, on prend le vélo. Le médecin nous a dit que nous nous portons bien.", "fr"),
+        ("Une de mes amies chante, un des deux chats dort, le son est bon et il le sera encore demain.", "fr"),
         ("Ce que j'aime, c'est le silence. Il y a un lac où l'on se baigne, et le chemin qui y mène est court.", "fr"),
     ],
 )
