@@ -396,6 +396,8 @@ def _rough_copy(heard: Sequence[Token], lists: Lexicon) -> Found | None:
     """The same word after another one of its kind. Example: "in town at town"."""
     if len(heard) < 4 or heard[-1].text != heard[-3].text or heard[-2].opens_sentence:
         return None
+    if heard[-2].text == heard[-4].text:
+        return None  # a repetition that was let pass
     for words in lists.classes.values():
         if heard[-2].text in words and heard[-4].text in words:
             return RepairKind.RESTART, 2, 2
