@@ -29,6 +29,9 @@ COMMANDS = (
     ("models", "list"),
     ("data", "check"),
     ("data", "stats"),
+    ("cues", "extract"),
+    ("cues", "render"),
+    ("cues", "score"),
     ("bench",),
     ("doctor",),
 )

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer import TyperException
 
-from bah_mllm.cli import data, evaluate, models, prompts, runs, system
+from bah_mllm.cli import cues, data, evaluate, models, prompts, runs, system
 from bah_mllm.core.errors import BahError
 
 __all__ = ["app", "invoke", "main"]
@@ -51,6 +51,7 @@ app.command("compare")(evaluate.compare)
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
+app.add_typer(cues.app, name="cues")
 app.command("bench")(system.bench)
 app.command("doctor")(system.doctor)
 

@@ -81,9 +81,16 @@ def run(
         bool | None,
         typer.Option("--content-free", help="Also ask with the content emptied."),
     ] = None,
+    cues: Annotated[
+        str | None, typer.Option(help="Folder that `cues extract` wrote. [default: on the demo set, its own]")
+    ] = None,
+    cue_modalities: Annotated[
+        list[str] | None, typer.Option(help="face, voice, words, body or clash; repeat for several. [default: all]")
+    ] = None,
+    cue_tokens_per_10s: Annotated[int | None, typer.Option(help="Budget of cue text. [default: 60]")] = None,
     control: Annotated[
         str | None,
-        typer.Option(help="no-video, black-video, no-transcript or shuffled-transcript: a control run."),
+        typer.Option(help="no-video, black-video, no-transcript, shuffled-transcript or shuffled-cues: a control run."),
     ] = None,
     out: Annotated[
         str | None,

@@ -32,6 +32,7 @@ class Observation(BaseModel):
         usual: What is usual for the person, for the header of rendered text: ``pitch_hz``, ``rate_syl_s``,
             ``pause_s``, ``blinks_per_min``; unknown ones are missing.
         scope: Of the baseline: of the participant, or of the population.
+        problem: Why the video cannot be read; None where it can.
         settings: What decides about the events (backend, sampling, versions).
     """
 
@@ -43,6 +44,7 @@ class Observation(BaseModel):
     absent: dict[str, list[tuple[float, float]]] = Field(default_factory=dict)
     usual: dict[str, float] = Field(default_factory=dict)
     scope: Literal["participant", "population"] = "population"
+    problem: str | None = None
     settings: dict[str, str | float | int | None] = Field(default_factory=dict)
 
 

@@ -49,8 +49,13 @@ class RunConfig(BaseModel):
         max_new_tokens: Length of a reply.
         both_orders: Also ask with the order of the labels swapped.
         content_free: Also ask with the content emptied, for calibration.
+        cues: Folder that ``bah-mllm cues extract`` wrote, for prompts that name cues; text engines get them in place of
+            the video. None takes the demo set's own on the demo set.
+        cue_modalities: Which modalities of cues are told.
+        cue_tokens_per_10s: Budget of cue text.
         control: Take away or mix up what the model is given, to see what its answers rest on: ``no-video`` (the prompt
-            alone), ``black-video``, ``no-transcript`` (``N/A`` instead) or ``shuffled-transcript`` (somebody else's).
+            alone), ``black-video``, ``no-transcript`` (``N/A`` instead) or ``shuffled-transcript`` (somebody else's) or
+            ``shuffled-cues`` (somebody else's).
         limit: Run only the first so many videos of the split.
         out: The run's folder; None is ``runs/<id>``, the id a digest of what decides about results.
         seed: Of whatever draws random numbers.
@@ -83,7 +88,16 @@ class RunConfig(BaseModel):
     max_new_tokens: Annotated[int, Field(ge=1)] = 10
     both_orders: bool = False
     content_free: bool = False
-    control: Literal["no-video", "black-video", "no-transcript", "shuffled-transcript"] | None = None
+    cues: str | None = None
+    cue_modalities: tuple[Literal["face", "voice", "words", "body", "clash"], ...] = (
+        "face",
+        "voice",
+        "words",
+        "body",
+        "clash",
+    )
+    cue_tokens_per_10s: Annotated[int, Field(ge=1)] = 60
+    control: Literal["no-video", "black-video", "no-transcript", "shuffled-transcript", "shuffled-cues"] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     out: str | None = None
     seed: int = 0

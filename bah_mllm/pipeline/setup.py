@@ -110,10 +110,10 @@ def _check_prompts(config: RunConfig, templates: tuple[PromptTemplate, ...]) -> 
             "Two of the prompts have the same name, which names their rows.", remedy="Rename one of the files."
         )
     for template in templates:
-        if Need.CUES in template.variables:
+        if Need.CUES in template.variables and cues_folder(config) is None:
             raise ConfigError(
-                f"The prompt {template.name!r} needs cues, and this release cannot observe any.",
-                remedy="Use a prompt with the transcript: `bah-mllm prompts list`.",
+                f"The prompt {template.name!r} needs cues, and none are given.",
+                remedy="Run `bah-mllm cues extract DATA --out CUES`, then give --cues CUES.",
             )
         if config.level not in template.front.level:
             raise ConfigError(
@@ -125,6 +125,21 @@ def _check_prompts(config: RunConfig, templates: tuple[PromptTemplate, ...]) -> 
                 f"The prompt {template.name!r} does not list its labels in quotes, so their order cannot be swapped.",
                 remedy="Leave out --both-orders, or write the labels as 'First' or 'Second'.",
             )
+
+
+def cues_folder(config: RunConfig) -> Path | None:
+    """Return where the cues of the videos lie: what --cues says, else those that the demo set ships.
+
+    Raises:
+        ConfigError: The folder is not there.
+    """
+    if config.cues is not None:
+        folder = Path(config.cues)
+        if not folder.is_dir():
+            raise ConfigError(f"There is no folder {folder} with cues.", remedy="Run `bah-mllm cues extract` first.")
+        return folder
+    shipped = demo_root() / "cues"
+    return shipped if config.data is None and shipped.is_dir() else None
 
 
 def dataset_and_split(data: str | None, split: str | None) -> tuple[Dataset, str | None]:

@@ -12,15 +12,29 @@ from bah_mllm.core.engine import Engine
 from bah_mllm.core.errors import DataError, MediaError
 from bah_mllm.core.records import Clip, Level, RenderedPrompt, Status, Transcript, Variant, Video, WindowJob
 from bah_mllm.core.timeline import Length, Window, time_of
+from bah_mllm.cues.records import CueEvent
+from bah_mllm.cues.rendering import render_cues
+from bah_mllm.cues.store import Observation, read_cues
 from bah_mllm.media import ClipSpec, DecodeReport, read_clips
 from bah_mllm.pipeline.plan import WHOLE_VIDEO, Lengths, Span, VideoPlan, plan_spans
 from bah_mllm.pipeline.progress import say
-from bah_mllm.pipeline.setup import Setup
+from bah_mllm.pipeline.setup import Setup, cues_folder
 from bah_mllm.predictions import PredictionKey, PredictionRow
-from bah_mllm.prompting import CONTENT_FREE_TEXT, Need, PromptTemplate, PromptValues, missing_needs, render_prompt
+from bah_mllm.prompting import (
+    CONTENT_FREE_TEXT,
+    Need,
+    PromptTemplate,
+    PromptValues,
+    missing_needs,
+    neutralise,
+    render_prompt,
+)
 from bah_mllm.transcripts import words_in
 
 __all__ = ["Task", "Tasks", "donors", "needs_pixels", "system_name"]
+
+
+_IN_PLACE_OF_VIDEO = "Observed in the video, automatic and compared with this person's usual behaviour:"
 
 
 def system_name(template: PromptTemplate, engine: Engine, control: str | None = None) -> str:
@@ -67,6 +81,12 @@ class Tasks:
         self._markers = engine.control_markers()
         self._level = setup.config.level
         self._donors = donors(setup.dataset.videos(setup.split), seed=setup.config.seed)
+        self._cues_folder = cues_folder(setup.config)
+        self._known_cues: dict[str, tuple[Observation, tuple[CueEvent, ...]] | None] = {}
+        # A text engine reads them in place of the video, whatever the prompt names.
+        self._shows_cues = not engine.capabilities.sees_video or any(
+            Need.CUES in template.variables for template in setup.templates
+        )
         self._needs_times = any(Need.WINDOW_TRANSCRIPT in template.variables for template in setup.templates)
         self._needs_pixels = needs_pixels(setup, engine)
         self.counters = {"frames_decoded": 0, "frames_converted": 0, "decoding_passes": 0, "corrupt_packets": 0}
@@ -232,16 +252,32 @@ class Tasks:
                 if missing:
                     settled += [_lacking(row, missing) for row in rows]
                     continue
-                prompts.append(render_prompt(template, values, self._markers, variant=variant))
+                prompt = render_prompt(template, values, self._markers, variant=variant)
+                prompts.append(self._with_cues_for_video(prompt, template, values))
                 questions.append(rows)
         job = WindowJob(plan.video.video_id, span.window, clip, tuple(prompts)) if prompts else None
         return Task(job, tuple(questions), tuple(settled))
+
+    def _with_cues_for_video(
+        self, prompt: RenderedPrompt, template: PromptTemplate, values: PromptValues
+    ) -> RenderedPrompt:
+        """Put the cues of the window in place of the video, for an engine that sees none."""
+        is_blind = not self._engine.capabilities.sees_video and Need.VIDEO in template.front.needs
+        if not is_blind or values.cues is None or Need.CUES in template.variables:
+            return prompt
+        cues = values.cues if prompt.variant is not Variant.CONTENT_FREE else CONTENT_FREE_TEXT
+        return replace(prompt, text=f"{_IN_PLACE_OF_VIDEO} {neutralise(cues, self._markers).text}\n{prompt.text}")
 
     def _values(self, plan: VideoPlan, window: Window | None) -> PromptValues:
         """Collect what prompts may show of a window. Labels, certainty, cues and annotators are not among it."""
         if self._setup.config.control == "no-transcript":
             nothing = CONTENT_FREE_TEXT
-            return PromptValues(transcript=nothing, question=plan.video.question, window_transcript=nothing)
+            return PromptValues(
+                transcript=nothing,
+                question=plan.video.question,
+                window_transcript=nothing,
+                cues=self._cues(plan, window),
+            )
         transcript = self._transcript(plan.video)
         spoken: str | None = None
         if window is not None and transcript is not None and (transcript.words or transcript.chunks):
@@ -251,6 +287,27 @@ class Tasks:
             transcript=transcript.text if transcript is not None else None,
             question=plan.video.question,
             window_transcript=spoken,
+            cues=self._cues(plan, window),
+        )
+
+    def _cues(self, plan: VideoPlan, window: Window | None) -> str | None:
+        """Return what stood out in a window, or in the whole video; None where nobody looked."""
+        config, video = self._setup.config, plan.video
+        if self._cues_folder is None or not self._shows_cues:
+            return None
+        if config.control == "shuffled-cues":
+            video = self._donors.get(video.video_id, video)
+        if video.video_id not in self._known_cues:
+            self._known_cues = {video.video_id: read_cues(self._cues_folder, video.video_id)}
+        known = self._known_cues[video.video_id]
+        if known is None:
+            return None
+        return render_cues(
+            *known,
+            start_s=0.0 if window is None else time_of(window.start, fps=plan.fps),
+            stop_s=None if window is None else time_of(window.stop, fps=plan.fps),
+            tokens_per_10s=config.cue_tokens_per_10s,
+            modalities=config.cue_modalities,
         )
 
     def _without_media(self, plan: VideoPlan) -> tuple[PredictionRow, ...]:
@@ -286,7 +343,8 @@ class Tasks:
 def _lacking(row: PredictionRow, missing: Sequence[Need]) -> PredictionRow:
     about_question = all(need in (Need.QUESTION, Need.QUESTION_TEXT) for need in missing)
     reason = f"the prompt needs {' and '.join(missing)}, which the data set does not have for this video"
-    return _settle(row, Status.NO_QUESTION if about_question else Status.NO_TRANSCRIPT, reason)
+    status = Status.NO_CUES if all(need is Need.CUES for need in missing) else Status.NO_TRANSCRIPT
+    return _settle(row, Status.NO_QUESTION if about_question else status, reason)
 
 
 def donors(videos: Sequence[Video], *, seed: int) -> dict[str, Video]:

@@ -21,7 +21,7 @@ from bah_mllm.media import prefetch
 from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.pipeline.plan import plan_videos
 from bah_mllm.pipeline.progress import RunProgress, Stopwatch, say
-from bah_mllm.pipeline.setup import Setup, prepare
+from bah_mllm.pipeline.setup import Setup, cues_folder, prepare
 from bah_mllm.pipeline.tasks import Task, Tasks, needs_pixels
 from bah_mllm.predictions import Manifest, PredictionRow, RunStore, check_resumable, read_manifest
 from bah_mllm.predictions.manifest import MANIFEST_NAME
@@ -220,7 +220,7 @@ def check_abilities(engine: Engine, setup: Setup) -> None:
     if setup.config.answer == "generate" and not able.generates:
         raise ConfigError(f"The engine {engine.name} cannot generate replies.", remedy="Use --answer score.")
     for template in setup.templates:
-        if not able.sees_video and not template.variables:
+        if not able.sees_video and not template.variables and cues_folder(setup.config) is None:
             raise ConfigError(
                 f"The prompt {template.name!r} shows nothing but the video, and the engine {engine.name} sees none.",
                 remedy="Use a prompt with the transcript, or an engine that sees: --engine video-llava, or for the "

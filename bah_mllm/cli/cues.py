@@ -1,0 +1,85 @@
+"""``bah-mllm cues extract | render | score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Turn face, body, voice and words into timed events, relative to the person's usual behaviour.",
+)
+
+
+@app.command()
+def extract(
+    target: Annotated[Path, typer.Argument(help="A video, or the root of a data set.")],
+    *,
+    out: Annotated[
+        Path, typer.Option(help="Folder for one JSONL of events per video, and what was kept to make them.")
+    ],
+    split: Annotated[str | None, typer.Option(help="Only this split. [default: everything]")] = None,
+    face_hz: Annotated[float, typer.Option(help="Looks at the face a second; blinks need 12.")] = 25.0,
+    body_hz: Annotated[float, typer.Option(help="Looks at shoulders and hands a second.")] = 3.0,
+    workers: Annotated[int, typer.Option(help="Videos looked at at the same time.", min=1)] = 1,
+) -> int:
+    """Extract the cues of videos; the same command goes on where it stopped. Exit code 3 where videos were unreadable.
+
+    Example: bah-mllm cues extract BAH_DB --out cues
+    """
+    from bah_mllm.cues.perception import Sampling
+    from bah_mllm.pipeline.cues import extract_cues
+
+    n_unreadable = extract_cues(
+        target, out, split=split, sampling=Sampling(face_hz=face_hz, body_hz=body_hz), workers=workers
+    )
+    typer.echo(str(out))
+    return 3 if n_unreadable else 0
+
+
+@app.command()
+def render(
+    folder: Annotated[Path, typer.Argument(help="Folder that `cues extract` wrote.")],
+    video: Annotated[str, typer.Argument(help="Id of a video, as in the data set.")],
+    *,
+    start: Annotated[float, typer.Option(help="Start of the window in seconds.", min=0)] = 0.0,
+    stop: Annotated[float | None, typer.Option(help="End of the window in seconds. [default: the video's]")] = None,
+    tokens: Annotated[int, typer.Option(help="Budget for ten seconds, about.", min=1)] = 60,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="face, voice, words, body or clash; repeat for several. [default: all]")
+    ] = None,
+) -> None:
+    """Print what stood out in a window, as a language model reads it.
+
+    Example: bah-mllm cues render cues Videos/90001/Visite_1/clip.mp4
+    """
+    from bah_mllm.pipeline.cues import rendered
+
+    typer.echo(rendered(folder, video, start_s=start, stop_s=stop, tokens_per_10s=tokens, modalities=modality))
+
+
+@app.command()
+def score(
+    folder: Annotated[Path | None, typer.Argument(help="Folder that `cues extract` wrote.")] = None,
+    *,
+    words: Annotated[
+        Path | None, typer.Option(help="Judge the language rules on a disfluency corpus (Switchboard form) instead.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="JSONL with video_id, code, start_s, stop_s. [default: the demo set's]")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Seconds that an event may lie off.", min=0)] = 0.2,
+    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+) -> None:
+    """Tell how well cues were found: precision, recall and false events per minute of each.
+
+    Example: bah-mllm cues score cues --json -
+    """
+    from bah_mllm.pipeline.cues import print_scores
+
+    print_scores(folder, words=words, truth=truth, tolerance_s=tolerance, json_path=json_path)

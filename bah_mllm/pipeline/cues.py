@@ -1,0 +1,374 @@
+"""From videos to cues on disk: signals of each video, what is usual for each person, then events.
+
+Signals are the slow part: they are kept under the digest of the video's content and of the settings, so that a second
+start, or better detectors, decode nothing anew. What is usual is pooled over all videos of a participant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from bah_mllm.core.errors import ConfigError, DataError, MediaError
+from bah_mllm.core.records import Transcript, Video
+from bah_mllm.cues import body, face, sound
+from bah_mllm.cues.clashes import clash_events
+from bah_mllm.cues.language import language_events
+from bah_mllm.cues.perception import Sampling, perceive
+from bah_mllm.cues.records import Baseline, CueEvent, Track
+from bah_mllm.cues.rendering import MODALITIES, render_cues
+from bah_mllm.cues.scoring import score_events, score_words
+from bah_mllm.cues.sound_events import sound_events
+from bah_mllm.cues.store import Observation, read_cues, write_cues
+from bah_mllm.cues.usual import pool
+from bah_mllm.cues.visual_events import visual_events
+from bah_mllm.dataset import Dataset, demo_root, open_dataset
+from bah_mllm.media import read_audio
+from bah_mllm.pipeline.progress import say
+from bah_mllm.pipeline.status import check_json_path, write_json
+from bah_mllm.predictions.manifest import write_atomically
+from bah_mllm.report.console import plain_console
+
+__all__ = ["Signals", "extract_cues", "load_signals", "print_scores", "rendered", "score_folder"]
+
+_VERSION = 1  # counts up when signals change, so that kept ones are made anew
+_MIN_ABSENT_S = 1.0
+_CLAMPS = {**face.CLAMPS, **body.CLAMPS, **sound.CLAMPS}
+_POPULATION = {**face.POPULATION, **body.POPULATION, **sound.POPULATION}
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """All that perception says about one video.
+
+    Args:
+        tracks: Of face, body and sound, by name; empty for a video that cannot be read.
+        speech: When somebody speaks, in seconds.
+        duration_s: Length of the video.
+        has_sound: There is a stream of sound.
+        problem: Why the video cannot be read, or None.
+        backend: Who looked.
+    """
+
+    tracks: Mapping[str, Track]
+    speech: tuple[tuple[float, float], ...] = ()
+    duration_s: float = 0.0
+    has_sound: bool = False
+    problem: str | None = None
+    backend: str = ""
+
+
+def extract_cues(
+    target: Path, out: Path, *, split: str | None = None, sampling: Sampling | None = None, workers: int = 1
+) -> int:
+    """Extract the cues of a video, or of all videos of a data set, and return how many videos could not be read.
+
+    Args:
+        target: A video file, or the root of a data set.
+        out: Folder for events, kept signals and what is usual for each person.
+        split: Only this split; what is usual is pooled over all videos of its participants.
+        sampling: How often to look.
+        workers: Processes that look at videos at the same time.
+
+    Raises:
+        BahError: The data set cannot be opened, or holds no video file.
+    """
+    dataset, videos = _videos(target, split)
+    sampling = sampling or Sampling()
+    files = _look_at_all([video.path for video in videos if video.path is not None], out, sampling, workers)
+    of_person: dict[str, list[Video]] = defaultdict(list)
+    for video in videos:
+        of_person[video.participant_id].append(video)
+    n_unreadable = 0
+    for person, own in of_person.items():
+        signals = {video.video_id: load_signals(files[video.path]) for video in own if video.path in files}
+        baseline = _baseline(person, list(signals.values()))
+        _write_baseline(out, baseline)
+        for video in own:
+            if video.video_id in signals:
+                seen = signals[video.video_id]
+                n_unreadable += seen.problem is not None
+                events = _events(seen, baseline, dataset.transcript(video))
+                write_cues(out, _observation(video, seen, baseline, sampling), events)
+    say(f"cues of {len(files):,} videos of {len(of_person):,} participants in {out}; {n_unreadable:,} cannot be read")
+    return n_unreadable
+
+
+def _videos(target: Path, split: str | None) -> tuple[Dataset, list[Video]]:
+    if target.is_file() and target.suffix.lower() not in (".csv", ".parquet"):
+        dataset = open_dataset(target.parent)
+        videos = [replace(dataset.video(target.name))]
+    else:
+        dataset = open_dataset(target)
+        videos = [video for video in dataset.videos(split) if video.path is not None]
+    if not videos:
+        raise ConfigError(f"{target} holds no video file.", remedy="Name a video, or a data set with its videos.")
+    return dataset, videos
+
+
+def _look_at_all(paths: Sequence[Path], out: Path, sampling: Sampling, workers: int) -> dict[Path | None, Path]:
+    """Make the signals that are not kept yet; return the file of each video's signals."""
+    files: dict[Path | None, Path] = {path: _signals_file(path, out, sampling) for path in paths}
+    missing = [(path, file) for path, file in files.items() if path is not None and not file.exists()]
+    if len(missing) < len(paths):
+        say(f"{len(paths) - len(missing):,} of {len(paths):,} videos were looked at before")
+    if workers == 1:
+        for number, (path, file) in enumerate(missing, start=1):
+            _look(path, file, sampling)
+            say(f"looked at {number:,} of {len(missing):,} videos")
+        return files
+    # Fresh processes: mediapipe and its threads do not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool_:
+        futures = [pool_.submit(_look, path, file, sampling) for path, file in missing]
+        for number, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            say(f"looked at {number:,} of {len(missing):,} videos")
+    return files
+
+
+def _signals_file(path: Path, out: Path, sampling: Sampling) -> Path:
+    digest = hashlib.sha256(json.dumps([_VERSION, asdict(sampling)]).encode())
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return out / "signals" / f"{digest.hexdigest()}.npz"
+
+
+def _look(path: Path, file: Path, sampling: Sampling) -> None:
+    """Look at and listen to one video, and keep its signals."""
+    try:
+        seen = perceive(path, sampling=sampling)
+    except MediaError as error:
+        # The video is named by its id elsewhere; a path of this machine is nobody's business.
+        _save(Signals({}, problem=error.problem.replace(str(path), path.name)), file)
+        return
+    signals = Signals(seen.tracks, duration_s=seen.duration_s, backend=seen.backend)
+    try:
+        heard = sound.sound_signals(read_audio(path))
+    except MediaError:
+        _save(signals, file)
+        return
+    _save(
+        replace(signals, tracks={**seen.tracks, **heard.tracks}, speech=heard.speech, has_sound=True),
+        file,
+    )
+
+
+def _save(signals: Signals, file: Path) -> None:
+    about = {key: value for key, value in asdict(replace(signals, tracks={})).items() if key != "tracks"}
+    arrays = {
+        f"{name}/{axis}": getattr(track, axis) for name, track in signals.tracks.items() for axis in ("t_s", "values")
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, about=np.array(json.dumps(about)), **arrays)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, buffer.getvalue())
+
+
+def load_signals(file: Path) -> Signals:
+    """Read what ``extract_cues`` kept of a video."""
+    with np.load(file, allow_pickle=False) as archive:
+        about: dict[str, Any] = json.loads(str(archive["about"]))
+        names = sorted({key.rpartition("/")[0] for key in archive.files} - {""})
+        tracks = {name: Track(archive[f"{name}/t_s"], archive[f"{name}/values"]) for name in names}
+    about["speech"] = tuple((start_s, stop_s) for start_s, stop_s in about["speech"])
+    return Signals(tracks, **about)
+
+
+def _baseline(person: str, videos: Sequence[Signals]) -> Baseline:
+    return pool(
+        person,
+        [video.tracks for video in videos],
+        _CLAMPS,
+        _POPULATION,
+        minima_s=sound.MINIMA_S,
+        speech_s=sum(stop_s - start_s for video in videos for start_s, stop_s in video.speech),
+    )
+
+
+def _write_baseline(out: Path, baseline: Baseline) -> None:
+    folder = out / "baselines"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(baseline.participant_id.encode()).hexdigest()[:16] if "/" in baseline.participant_id else ""
+    text = json.dumps(asdict(baseline), indent=1, sort_keys=True) + "\n"
+    write_atomically(folder / f"{name or baseline.participant_id}.json", text.encode())
+
+
+def _events(signals: Signals, baseline: Baseline, transcript: Transcript | None) -> list[CueEvent]:
+    words = transcript.words if transcript is not None else ()
+    heard = sound_events(signals.tracks, signals.speech, words, baseline) if signals.has_sound else []
+    breaths = [(event.start_s, event.stop_s) for event in heard if event.code == "audio.breath"]
+    seen = visual_events(signals.tracks, baseline, signals.speech, breaths=breaths)
+    said = language_events(transcript) if transcript is not None else []
+    events = [*heard, *seen, *said]
+    return [*events, *clash_events(events, words)]
+
+
+def _observation(video: Video, signals: Signals, baseline: Baseline, sampling: Sampling) -> Observation:
+    whole = [(0.0, signals.duration_s)] if signals.duration_s else []
+    absent = {
+        "face": _unknown_spans(signals.tracks.get("head_yaw"), signals.duration_s),
+        "body": _unknown_spans(signals.tracks.get("shoulder_width"), signals.duration_s),
+        "voice": [] if signals.has_sound else whole,
+        "words": [] if video.transcript is not None else whole,
+    }
+    return Observation(
+        video_id=video.video_id,
+        participant_id=video.participant_id,
+        duration_s=signals.duration_s,
+        absent={modality: spans for modality, spans in absent.items() if spans},
+        usual=dict(_usual_figures(baseline)),
+        scope=baseline.scope,
+        problem=signals.problem,
+        settings={"backend": signals.backend, "version": _VERSION, **asdict(sampling)},
+    )
+
+
+def _unknown_spans(track: Track | None, duration_s: float) -> list[tuple[float, float]]:
+    """Return the spans of a second or more in which a signal is unknown."""
+    if track is None or not len(track.t_s):
+        return [(0.0, duration_s)] if duration_s else []
+    spans: list[tuple[float, float]] = []
+    start_s: float | None = None
+    for t_s, is_known in zip([*track.t_s, duration_s], [*np.isfinite(track.values), True], strict=True):
+        if not is_known and start_s is None:
+            start_s = float(t_s)
+        elif is_known and start_s is not None:
+            if t_s - start_s >= _MIN_ABSENT_S:
+                spans.append((round(start_s, 3), round(float(t_s), 3)))
+            start_s = None
+    return spans
+
+
+def _usual_figures(baseline: Baseline) -> Iterator[tuple[str, float]]:
+    """Yield what the header of rendered cues tells of a person."""
+    usual = baseline.usual
+    if "pitch" in usual:
+        yield "pitch_hz", round(sound_hz(usual["pitch"].centre), 1)
+    if "syllable_rate" in usual:
+        yield "rate_syl_s", round(usual["syllable_rate"].centre, 2)
+    if "gap" in usual:
+        yield "pause_s", round(math.exp(usual["gap"].centre), 2)
+    if "blink_rate" in usual:
+        yield "blinks_per_min", round(usual["blink_rate"].centre, 1)
+
+
+def sound_hz(semitones: float) -> float:
+    """Return a pitch in hertz from semitones above 1 Hz."""
+    return float(2 ** (semitones / 12))
+
+
+def rendered(
+    folder: Path,
+    video_id: str,
+    *,
+    start_s: float,
+    stop_s: float | None,
+    tokens_per_10s: int,
+    modalities: Sequence[str] | None,
+) -> str:
+    """Return the cues of a window as a prompt shows them.
+
+    Raises:
+        DataError: Nobody looked at that video.
+        ConfigError: There is no such modality.
+    """
+    unknown = sorted(set(modalities or ()) - set(MODALITIES))
+    if unknown:
+        raise ConfigError(f"There is no modality {unknown[0]!r}.", remedy=f"Choose from: {', '.join(MODALITIES)}.")
+    known = read_cues(folder, video_id)
+    if known is None:
+        raise DataError(f"{folder} holds no cues of {video_id!r}.", remedy="Run `bah-mllm cues extract` on it.")
+    return render_cues(
+        *known, start_s=start_s, stop_s=stop_s, tokens_per_10s=tokens_per_10s, modalities=modalities or MODALITIES
+    )
+
+
+class _TrueEvent(BaseModel):
+    """A line of a file of true events; what else it says is left aside."""
+
+    video_id: str
+    code: str
+    start_s: float
+    stop_s: float
+
+
+def print_scores(
+    folder: Path | None, *, words: Path | None, truth: Path | None, tolerance_s: float, json_path: str | None
+) -> None:
+    """Print how well cues were found, or write it as JSON (``-`` for stdout).
+
+    Raises:
+        ConfigError: Neither a folder of cues nor a corpus is given.
+        DataError: A file is malformed.
+    """
+    check_json_path(json_path)
+    if words is not None:
+        result: dict[str, Any] = score_words(words)
+    elif folder is not None:
+        result = score_folder(folder, truth or demo_root() / "events.jsonl", tolerance_s=tolerance_s)
+    else:
+        raise ConfigError("There is nothing to score.", remedy="Name a folder of cues, or a corpus with --words.")
+    if json_path is not None:
+        write_json(result, json_path)
+        return
+    from rich.table import Table
+
+    table = Table(*("what", *dict.fromkeys(key for part in result.values() if isinstance(part, dict) for key in part)))
+    heads = [str(column.header) for column in table.columns][1:]
+    for name, part in result.items():
+        if isinstance(part, dict):
+            table.add_row(name, *(_cell(part.get(head)) for head in heads))
+    plain_console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def score_folder(folder: Path, truth: Path, *, tolerance_s: float) -> dict[str, Any]:
+    """Return recall, precision and false events per minute of each code, over the videos that were looked at.
+
+    Raises:
+        DataError: A line of the truth is malformed; names it.
+    """
+    true_events: dict[str, list[_TrueEvent]] = defaultdict(list)
+    for number, line in enumerate(truth.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            event = _TrueEvent.model_validate_json(line)
+        except ValidationError as error:
+            raise DataError(
+                f"{truth}, line {number}: {error.errors()[0]['msg']}.",
+                remedy="Write one JSON object a line: video_id, code, start_s, stop_s.",
+            ) from None
+        true_events[event.video_id].append(event)
+    found: list[CueEvent] = []
+    wanted: list[tuple[str, float, float]] = []
+    offset_s = 0.0
+    for video_id, events in sorted(true_events.items()):
+        known = read_cues(folder, video_id)
+        if known is None:
+            continue
+        observation, seen = known
+        # Videos one behind the other, far enough apart that no event is taken for another video's.
+        found += [replace(e, start_s=e.start_s + offset_s, stop_s=e.stop_s + offset_s) for e in seen]
+        wanted += [(e.code, e.start_s + offset_s, e.stop_s + offset_s) for e in events]
+        offset_s += observation.duration_s + 2 * tolerance_s + 1.0
+    if not offset_s:
+        raise DataError(f"{folder} holds no cues of the videos in {truth}.", remedy="Extract them first.")
+    scores = score_events(found, wanted, tolerance_s=tolerance_s, minutes=offset_s / 60)
+    return {code: asdict(score) for code, score in scores.items()}

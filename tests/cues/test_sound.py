@@ -1,0 +1,424 @@
+"""Sound made on the spot, with known pitch, level, rate, gaps and noises: what is planted is found, and nothing else.
+
+A voice is a stack of harmonics under vowel formants, cut into syllables; the voice detector takes it for speech.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import pytest
+
+from bah_mllm.core.records import Word
+from bah_mllm.cues.codes import CODES
+from bah_mllm.cues.records import Baseline
+from bah_mllm.cues.sound import CLAMPS, MINIMA_S, POPULATION, sound_signals
+from bah_mllm.cues.sound_events import sound_events
+from bah_mllm.cues.usual import pool
+
+RATE_HZ = 16_000
+VOWELS = [
+    ((700, 90), (1200, 110), (2600, 160)),
+    ((300, 60), (2300, 100), (3000, 150)),
+    ((500, 80), (1800, 100), (2500, 150)),
+    ((400, 70), (800, 90), (2500, 150)),
+]
+USUAL_HZ, USUAL_RATE = 120.0, 4.2
+SYLLABLES = ["ba", "do", "ki", "lu", "me"]
+ROOM = 3e-4  # 50 dB under the voice
+
+
+def harmonics(f0_hz, vowel):
+    """Return a voice of a pitch that may move, one value a sample."""
+    phase = 2 * np.pi * np.cumsum(f0_hz) / RATE_HZ
+    sound = np.zeros(len(f0_hz))
+    for k in range(1, int(3800 / f0_hz.max())):
+        weight = sum(1 / (1 + ((k * f0_hz.mean() - f) / b) ** 2) for f, b in VOWELS[vowel])
+        sound += weight / k**0.3 * np.sin(k * phase)
+    return sound / np.sqrt(np.mean(sound**2))
+
+
+@dataclass
+class Voice:
+    """Speaks phrase after phrase, and notes when."""
+
+    seed: int = 0
+    pieces: list = field(default_factory=list)
+    words: list = field(default_factory=list)
+    n: int = 0
+
+    def __post_init__(self):
+        self.rng = np.random.default_rng(self.seed)
+
+    @property
+    def t_s(self):
+        return self.n / RATE_HZ
+
+    def add(self, sound):
+        start_s = self.t_s
+        self.pieces.append(sound)
+        self.n += len(sound)
+        return start_s, self.t_s
+
+    def silence(self, seconds):
+        return self.add(np.zeros(round(seconds * RATE_HZ)))
+
+    def speak(self, seconds, *, rate=USUAL_RATE, f0_hz=USUAL_HZ, db=0.0, dip=0.08, in_words=True):
+        """Speak even syllables without a gap."""
+        n_syllables = round(seconds * rate)
+        start_s = self.t_s
+        for k in range(n_syllables):
+            n = round(RATE_HZ / rate)
+            t = np.linspace(0, 1, n)
+            envelope = np.clip(np.minimum(t, 1 - t) * n / (0.06 * RATE_HZ), dip, 1)
+            pitch = np.full(n, f0_hz * 2 ** (self.rng.normal(0, 0.3) / 12)) * (1 + 0.02 * np.sin(np.pi * t))
+            level = 0.05 * 10 ** ((db + self.rng.normal(0, 0.7)) / 20)
+            begin_s, stop_s = self.add(harmonics(pitch, k % 4) * envelope * level)
+            if in_words:
+                self.words.append(Word(SYLLABLES[k % len(SYLLABLES)], begin_s, stop_s))
+        return start_s, self.t_s
+
+    def usual(self, n_phrases):
+        for _ in range(n_phrases):
+            self.speak(2.6 + 0.3 * self.rng.random())
+            self.silence(0.2 + 0.15 * self.rng.random())
+
+    def recorded(self):
+        sound = np.concatenate(self.pieces) if self.pieces else np.zeros(0)
+        return (sound + np.random.default_rng(99).normal(size=len(sound)) * ROOM).astype(np.float32)
+
+
+@cache
+def other_video(seed):
+    voice = Voice(seed)
+    voice.silence(0.6)
+    voice.usual(8)
+    voice.silence(0.5)
+    return sound_signals(voice.recorded())
+
+
+def baseline_with(*sounds):
+    videos = [other_video(1), other_video(2), *sounds]
+    return pool("90201", [sound.tracks for sound in videos], CLAMPS, POPULATION, minima_s=MINIMA_S)
+
+
+def recording(plant, *, before=4, after=4):
+    """Return a video in which something happens between usual phrases: the voice, and when."""
+    voice = Voice(7)
+    voice.silence(0.6)
+    voice.usual(before)
+    span = plant(voice)
+    voice.usual(after)
+    voice.silence(0.5)
+    return voice, span
+
+
+def events_of(voice, *, gain=1.0, offset=0.0, words=True):
+    sound = sound_signals(np.clip(voice.recorded() * gain + offset, -1, 1).astype(np.float32))
+    return sound_events(sound.tracks, sound.speech, voice.words if words else (), baseline_with(sound))
+
+
+def long_pause(voice):
+    voice.pieces[-1] = voice.pieces[-1][:0]  # the usual gap before it
+    voice.n = sum(map(len, voice.pieces))
+    return voice.silence(1.5)
+
+
+def slow(voice):
+    return voice.speak(4.5, rate=2.2)
+
+
+def fast(voice):
+    return voice.speak(4.5, rate=6.6)
+
+
+def loud(voice):
+    return voice.speak(3.0, db=9.0)
+
+
+def quiet(voice):
+    return voice.speak(3.0, db=-9.0)
+
+
+def high(voice):
+    return voice.speak(3.0, f0_hz=USUAL_HZ * 2 ** (5 / 12))
+
+
+def low(voice):
+    return voice.speak(3.0, f0_hz=USUAL_HZ * 2 ** (-5 / 12))
+
+
+def trembling(voice):
+    """A sustained vowel whose pitch swings by 1.5 semitones six times a second."""
+    t = np.arange(round(1.4 * RATE_HZ)) / RATE_HZ
+    pitch = USUAL_HZ * 2 ** (1.5 * np.sin(2 * np.pi * 6 * t) / 12)
+    ramp = np.clip(np.minimum(t, 1.4 - t) / 0.05, 0, 1)
+    span = voice.add(harmonics(pitch, 0) * ramp * 0.05)
+    voice.words.append(Word("laa", *span))
+    voice.speak(1.0)
+    return span
+
+
+def breath(voice):
+    voice.silence(0.15)
+    t = np.linspace(0, 1, round(0.7 * RATE_HZ))
+    span = voice.add(voice.rng.normal(size=len(t)) * 0.012 * np.minimum(1, 8 * np.minimum(t, 1 - t)))
+    voice.silence(0.15)
+    return span
+
+
+def laugh(voice):
+    """Eight short high bursts, five a second, with deep dips between them."""
+    start_s = voice.t_s
+    for _ in range(8):
+        n = round(0.11 * RATE_HZ)
+        t = np.linspace(0, 1, n)
+        voice.add(harmonics(np.full(n, USUAL_HZ * 2 ** (8 / 12)), 0) * np.sin(np.pi * t) * 0.05)
+        voice.add(voice.rng.normal(size=round(0.09 * RATE_HZ)) * 0.001)
+    return start_s, voice.t_s
+
+
+def filler(voice):
+    """A flat vowel of 0.6 s that no word covers."""
+    voice.silence(0.15)
+    n = round(0.6 * RATE_HZ)
+    ramp = np.clip(np.minimum(np.arange(n), n - np.arange(n)) / 800, 0, 1)
+    span = voice.add(harmonics(np.full(n, USUAL_HZ), 2) * ramp * 0.05)
+    voice.silence(0.15)
+    return span
+
+
+# what happens, its code, how far start and stop may be off, direction, what else it truly is
+PLANTED = [
+    pytest.param(long_pause, "audio.pause", 0.2, None, (), id="pause"),
+    pytest.param(slow, "audio.slow", 1.5, None, (), id="slow"),
+    pytest.param(fast, "audio.fast", 1.5, None, (), id="fast"),
+    pytest.param(loud, "audio.volume", 0.5, "up", (), id="loud"),
+    pytest.param(quiet, "audio.volume", 0.5, "down", (), id="quiet"),
+    pytest.param(high, "audio.pitch", 0.5, "up", (), id="high"),
+    pytest.param(low, "audio.pitch", 0.5, "down", (), id="low"),
+    pytest.param(trembling, "audio.shaky_voice", 0.2, None, ("audio.slow", "audio.stuttering"), id="shaky"),
+    pytest.param(breath, "audio.breath", 0.2, None, ("audio.pause",), id="breath"),
+    pytest.param(laugh, "audio.laugh", 0.2, None, ("audio.pitch",), id="laugh"),
+    pytest.param(filler, "audio.unlexicalised", 0.2, None, (), id="filler"),
+]
+
+
+@pytest.mark.parametrize(("plant", "code", "tolerance_s", "side", "also"), PLANTED)
+def test_what_is_planted_is_found_where_it_is_and_nothing_else(plant, code, tolerance_s, side, also):
+    voice, (start_s, stop_s) = recording(plant)
+    events = events_of(voice)
+    found = [event for event in events if event.code == code]
+    assert [event.side for event in found] == [side], events
+    assert found[0].start_s == pytest.approx(start_s, abs=tolerance_s)
+    assert found[0].stop_s == pytest.approx(stop_s, abs=tolerance_s)
+    assert {event.code for event in events} <= {code, *also}
+    assert all(start_s - 1.5 < event.start_s < event.stop_s < stop_s + 1.5 for event in events)
+
+
+def test_usual_speech_holds_no_events():
+    voice = Voice(21)
+    voice.silence(0.4)
+    voice.usual(10)
+    assert events_of(voice) == []
+
+
+@pytest.mark.parametrize(
+    ("gain", "offset"), [(0.05, 0.0), (0.3, 0.0), (4.0, 0.0), (1.0, 0.2)], ids=["far", "quiet", "loud", "offset"]
+)
+@pytest.mark.parametrize("plant", [long_pause, slow, quiet, high, breath, filler])
+def test_gain_and_offset_of_a_recording_do_not_change_its_events(plant, gain, offset):
+    voice, _ = recording(plant)
+    expected, found = events_of(voice), events_of(voice, gain=gain, offset=offset)
+    assert [(event.code, event.side, event.strength) for event in found] == [
+        (event.code, event.side, event.strength) for event in expected
+    ]
+    assert [t_s for event in found for t_s in (event.start_s, event.stop_s)] == pytest.approx(
+        [t_s for event in expected for t_s in (event.start_s, event.stop_s)], abs=0.11
+    )
+
+
+def test_a_gap_is_a_pause_for_whoever_seldom_makes_one():
+    """The same 0.9 s beside usual gaps of 0.2 to 0.35 s, and of 0.7 to 0.9 s."""
+
+    def spoken(gap_s):
+        voice = Voice(31)
+        for k in range(8):
+            voice.speak(2.5)
+            voice.silence(0.9 if k == 3 else gap_s + 0.02 * k)
+        voice.speak(2.5)
+        sound = sound_signals(voice.recorded())
+        baseline = pool("90202", [sound.tracks], CLAMPS, POPULATION, minima_s=MINIMA_S)
+        return [e for e in sound_events(sound.tracks, sound.speech, (), baseline) if e.code == "audio.pause"]
+
+    (pause,) = spoken(0.2)
+    assert pause.value == pytest.approx(0.9, abs=0.1)
+    assert pause.usual == pytest.approx(0.28, abs=0.1)
+    assert pause.unit == "s"
+    assert spoken(0.7) == []
+
+
+def test_silence_before_and_after_the_answer_is_no_pause():
+    voice = Voice(33)
+    voice.silence(3.0)
+    voice.usual(5)
+    voice.silence(4.0)
+    assert events_of(voice) == []
+
+
+def test_tracks_carry_the_pitch_level_rate_and_gaps_that_were_made():
+    voice = Voice(41)
+    for k in range(4):
+        voice.speak(3.0, f0_hz=200.0, db=6.0 if k % 2 else 0.0, rate=4.0)
+        voice.silence(0.4)
+    sound = sound_signals(voice.recorded())
+    middle = {name: np.nanmedian(track.values) for name, track in sound.tracks.items() if len(track.values)}
+    assert middle["pitch"] == pytest.approx(12.1, abs=0.4)  # an octave above 100 Hz, and a little intonation
+    assert middle["syllable_rate"] == pytest.approx(4.0, abs=0.35)
+    assert middle["voiced_share"] > 0.9
+    assert np.exp(sound.tracks["gap"].values) == pytest.approx([0.4] * 3, abs=0.13)
+    loudness = sound.tracks["loudness"]
+    first, second = (np.nanmedian(loudness.values[(loudness.t_s > a) & (loudness.t_s < a + 2)]) for a in (0.5, 3.9))
+    assert second - first == pytest.approx(6.0, abs=0.7)
+    assert [stop - start for start, stop in sound.speech] == pytest.approx([3.0] * 4, abs=0.15)
+
+
+def test_flatness_tells_noise_from_voice():
+    rng = np.random.default_rng(4)
+    noise = rng.normal(size=3 * RATE_HZ).astype(np.float32) * 0.1
+    tone = harmonics(np.full(3 * RATE_HZ, 150.0), 0) * 0.05
+    # the geometric over the arithmetic mean of exponentially distributed powers is exp(-0.5772)
+    assert np.median(sound_signals(noise).tracks["flatness"].values) == pytest.approx(0.561, abs=0.04)
+    assert np.median(sound_signals(tone).tracks["flatness"].values) < 0.1
+
+
+def test_without_the_persons_own_usual_the_population_stands_in_with_less_confidence():
+    voice, _ = recording(slow)
+    sound = sound_signals(voice.recorded())
+    stranger = Baseline("90203", dict(POPULATION))
+    (event,) = (e for e in sound_events(sound.tracks, sound.speech, (), stranger) if e.code == "audio.slow")
+    own = next(e for e in events_of(voice) if e.code == "audio.slow")
+    assert event.usual is None
+    assert own.usual == pytest.approx(USUAL_RATE, abs=0.3)
+    assert event.confidence < own.confidence
+
+
+def test_nobody_has_the_usual_pitch():
+    voice, _ = recording(high)
+    sound = sound_signals(voice.recorded())
+    codes = {e.code for e in sound_events(sound.tracks, sound.speech, (), Baseline("90203", dict(POPULATION)))}
+    assert "audio.pitch" not in codes
+
+
+def test_loudness_is_not_judged_in_a_noisy_room():
+    voice, _ = recording(quiet)
+    noisy = voice.recorded() + np.random.default_rng(5).normal(size=voice.n).astype(np.float32) * 0.05
+    sound = sound_signals(noisy)
+    events = sound_events(sound.tracks, sound.speech, (), baseline_with())
+    assert "audio.volume" not in {event.code for event in events}
+
+
+def test_sounds_without_words_need_words_to_be_known():
+    voice, _ = recording(filler)
+    assert "audio.unlexicalised" not in {event.code for event in events_of(voice, words=False)}
+    silent = sound_signals(np.zeros(RATE_HZ))
+    assert sound_events(silent.tracks, silent.speech, [Word("so", 0.2, 0.5)], baseline_with()) == []
+
+
+def spoken_words(text, *, each_s=0.25):
+    return [Word(token, 0.7 + each_s * k, 0.7 + each_s * (k + 1)) for k, token in enumerate(text.split())]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("and I I I went", [(0.95, 1.7, 3)]),
+        ("the b- b- but then", [(0.95, 1.7, 3)]),
+        ("it is m-m-maybe so", [(1.2, 1.45, 3)]),
+        ("je je je sais", [(0.7, 1.45, 3)]),
+        ("I I went and and so", []),  # once is a repetition, a cue of its own
+        ("no no no that was very very very good", []),
+        ("oui oui oui bien sûr", []),
+        ("well-being is a long-term thing", []),
+        ("- -- ... '", []),
+    ],
+)
+def test_stuttering_is_a_short_token_again_and_again(text, expected):
+    sound = other_video(1)
+    events = sound_events(sound.tracks, sound.speech, spoken_words(text), baseline_with())
+    stutters = [(e.start_s, e.stop_s, e.value) for e in events if e.code == "audio.stuttering"]
+    assert [value for span in stutters for value in span] == pytest.approx([v for span in expected for v in span])
+
+
+def test_a_word_drawn_out_over_a_second_is_stuttering_too():
+    voice = Voice(51)
+    voice.usual(4)
+    n = round(1.7 * RATE_HZ)
+    start_s, stop_s = voice.add(harmonics(np.full(n, USUAL_HZ), 1) * 0.05)
+    voice.words.append(Word("so", start_s, stop_s))
+    voice.usual(2)
+    (event,) = (e for e in events_of(voice) if e.code == "audio.stuttering")
+    assert (event.start_s, event.stop_s) == pytest.approx((start_s, stop_s), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        pytest.param(np.zeros(0), id="nothing"),
+        pytest.param(np.zeros(1), id="one sample"),
+        pytest.param(np.zeros(RATE_HZ), id="silence"),
+        pytest.param(np.full(RATE_HZ, 0.7), id="offset alone"),
+        pytest.param(np.full(RATE_HZ, np.nan), id="no numbers"),
+        pytest.param(np.full(RATE_HZ, np.inf), id="infinite"),
+        pytest.param(np.random.default_rng(1).normal(size=RATE_HZ), id="noise out of range"),
+        pytest.param(np.random.default_rng(1).normal(size=1600) * 0.1, id="a tenth of a second"),
+        pytest.param(np.eye(1, RATE_HZ, 800)[0], id="a click"),
+    ],
+)
+def test_recordings_without_speech_have_signals_of_nothing_and_no_events(sound):
+    heard = sound_signals(sound)
+    assert heard.speech == ()
+    assert heard.duration_s == len(sound) / RATE_HZ
+    assert set(CLAMPS) <= set(heard.tracks)
+    assert not any(np.isfinite(heard.tracks[name].values).any() for name in CLAMPS)
+    assert sound_events(heard.tracks, heard.speech, (), baseline_with()) == []
+
+
+def test_a_clipped_recording_still_has_its_pause():
+    voice, (start_s, _) = recording(long_pause)
+    pauses = [event for event in events_of(voice, gain=40.0) if event.code == "audio.pause"]
+    assert [event.start_s for event in pauses] == pytest.approx([start_s], abs=0.3)
+
+
+def test_a_telephone_recording_gives_the_same_events():
+    from scipy.signal import resample_poly
+
+    voice, (start_s, stop_s) = recording(slow)
+    sound = sound_signals(resample_poly(voice.recorded(), 1, 2), 8000)
+    assert sound.duration_s == pytest.approx(voice.t_s, abs=0.01)
+    (event,) = sound_events(sound.tracks, sound.speech, (), baseline_with())
+    assert event.code == "audio.slow"
+    assert (event.start_s, event.stop_s) == pytest.approx((start_s, stop_s), abs=1.5)
+
+
+def test_every_row_of_the_audio_table_has_a_detector_or_a_reason():
+    planted = {entry.values[1] for entry in PLANTED} | {"audio.stuttering"}
+    in_sound = {code for code, entry in CODES.items() if code.startswith("audio.") and entry.detectable}
+    assert in_sound - planted <= {"audio.cut_words"}  # read from the words
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_ten_minutes():
+    import tracemalloc
+
+    voice = Voice(61)
+    voice.usual(10)
+    half_minute = voice.recorded()
+    sound = np.tile(half_minute, round(600 * RATE_HZ / len(half_minute)) + 1)[: 600 * RATE_HZ]
+    sound_signals(half_minute)  # loads what it needs
+    tracemalloc.start()
+    heard = sound_signals(sound)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(heard.speech) > 150
+    assert peak_bytes < 8 * sound.nbytes  # a few copies of the sound, no spectra of all of it
