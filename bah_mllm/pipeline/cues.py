@@ -154,7 +154,7 @@ def _look(path: Path, file: Path, sampling: Sampling) -> None:
         # The video is named by its id elsewhere; a path of this machine is nobody's business.
         _save(Signals({}, problem=error.problem.replace(str(path), path.name)), file)
         return
-    signals = Signals(seen.tracks, duration_s=seen.duration_s, backend=seen.backend)
+    signals = Signals(seen.tracks, duration_s=round(seen.duration_s, 3), backend=seen.backend)
     try:
         heard = sound.sound_signals(read_audio(path))
     except MediaError:

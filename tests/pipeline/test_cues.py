@@ -1,0 +1,159 @@
+"""Cues of whole videos: extracted, kept, pooled over a person, rendered into prompts; absences stated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bah_mllm.cues.records import CueEvent
+from bah_mllm.cues.store import Observation, read_cues, write_cues
+from bah_mllm.dataset import demo_root, open_dataset
+from bah_mllm.predictions import read_run
+
+pytest.importorskip("mediapipe")
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def demo_cues(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return two demo videos as a folder of their own, and the cues extracted from them."""
+    from bah_mllm.pipeline.cues import extract_cues
+
+    root, out = tmp_path_factory.mktemp("videos"), tmp_path_factory.mktemp("cues")
+    for path in sorted(demo_root().glob("Videos/90004/*/*.mp4"))[:2]:
+        shutil.copy(path, root / path.name)
+    assert extract_cues(root, out) == 0
+    return root, out
+
+
+def test_planted_events_are_found_in_real_files(demo_cues: tuple[Path, Path]) -> None:
+    root, out = demo_cues
+    truth = [json.loads(line) for line in (demo_root() / "events.jsonl").read_text().splitlines()]
+    for path in root.glob("*.mp4"):
+        known = read_cues(out, path.name)
+        assert known is not None
+        for code in ("face.blink", "audio.pause", "body.look_away", "face.smile"):
+            wanted = [e for e in truth if e["video_id"].endswith(path.name) and e["code"] == code]
+            found = [e for e in known[1] if e.code == code]
+            for event in wanted:
+                assert any(e.start_s < event["stop_s"] + 0.2 and event["start_s"] - 0.2 < e.stop_s for e in found), (
+                    event
+                )
+
+
+def test_a_second_start_looks_at_nothing_again(
+    demo_cues: tuple[Path, Path], bah: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, out = demo_cues
+    before = {path: path.read_bytes() for path in out.rglob("*.jsonl")}
+    monkeypatch.setattr("bah_mllm.pipeline.cues.perceive", lambda *_args, **_kwargs: pytest.fail("looked again"))
+    code, stdout, stderr = bah("cues", "extract", root, "--out", out)
+    assert (code, stdout) == (0, f"{out}\n")
+    assert "2 of 2 videos were looked at before" in stderr
+    assert {path: path.read_bytes() for path in out.rglob("*.jsonl")} == before
+
+
+def test_without_face_or_sound_or_a_readable_file_the_absence_is_stated(
+    bah: Call, tmp_path: Path, write_grey_video: Callable[..., None]
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    write_grey_video(folder / "nobody.mp4", 48)
+    (folder / "broken.mp4").write_bytes(b"no video")
+    code, _, stderr = bah("cues", "extract", folder, "--out", tmp_path / "cues")
+    assert code == 3
+    assert "Traceback" not in stderr
+    nobody = read_cues(tmp_path / "cues", "nobody.mp4")
+    assert nobody is not None
+    assert nobody[1] == ()
+    assert nobody[0].absent["face"] == [(0.0, 2.0)]
+    assert nobody[0].absent["voice"] == [(0.0, 2.0)]
+    broken = read_cues(tmp_path / "cues", "broken.mp4")
+    assert broken is not None
+    assert broken[0].problem is not None
+    assert str(tmp_path) not in broken[0].problem
+    code, stdout, _ = bah("cues", "render", tmp_path / "cues", "nobody.mp4")
+    assert stdout == "[0-2] face not visible 0-2; body not visible 0-2; no sound 0-2; no words 0-2\n"
+
+
+def make_cues(folder: Path, root: Path) -> None:
+    for place, video in enumerate(open_dataset(root).videos("test")):
+        event = CueEvent("face.smile", 0.1, 0.2, 2, 3.0, None, "z", 1.0, "facemesh")
+        named = CueEvent("language.hedging", 0.0, 0.1, 2, None, None, "", 1.0, "words", text=f"w{place}")
+        about = Observation(video_id=video.video_id, participant_id=video.participant_id, duration_s=10.0)
+        write_cues(folder, about, [event, named])
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        ((), ("smiles", '"w')),
+        (("--cue-modalities", "face"), ("smiles",)),
+        (("--cue-modalities", "words"), ('"w',)),
+    ],
+)
+def test_prompts_show_the_cues_of_their_window(
+    bah: Call, pristine_root: Path, tmp_path: Path, flags: tuple[str, ...], shown: tuple[str, ...]
+) -> None:
+    make_cues(tmp_path / "cues", pristine_root)
+    arguments = ["run", "--data", pristine_root, "--engine", "scripted", "--prompt", "cues_def1", "--window", 24]
+    code, stdout, stderr = bah(*arguments, "--cues", tmp_path / "cues", *flags, "--dry-run")
+    assert code == 0, stderr
+    for text in ("smiles", '"w'):
+        assert (text in stdout) == (text in shown)
+    assert bah(*arguments, "--dry-run")[0] == 2, "a prompt with cues needs some"
+    assert bah(*arguments, "--cues", tmp_path / "nowhere", "--dry-run")[0] == 2
+
+
+def test_a_text_engine_reads_cues_in_place_of_the_video(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    make_cues(tmp_path / "cues", pristine_root)
+    arguments = ["run", "--data", pristine_root, "--engine", "scripted", "--window", 24, "--cues", tmp_path / "cues"]
+    _, stdout, _ = bah(*arguments, "--prompt", "def1", "--dry-run")
+    assert "Observed in the video, automatic and compared" in stdout
+    assert "smiles" in stdout
+    _, stdout, _ = bah(*arguments, "--prompt", "def1", "--model", "video", "--dry-run")
+    assert "Observed in the video" not in stdout
+
+
+def test_shuffled_cues_are_somebody_elses(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    make_cues(tmp_path / "cues", pristine_root)
+    first = open_dataset(pristine_root).videos("test")[0]
+    arguments = ["run", "--data", pristine_root, "--engine", "scripted", "--prompt", "cues_def1", "--limit", 1]
+    given = [*arguments, "--cues", tmp_path / "cues", "--dry-run"]
+    assert '"w0"' in bah(*given)[1]
+    shuffled = bah(*given, "--control", "shuffled-cues")[1]
+    lenders = [n for n, video in enumerate(open_dataset(pristine_root).videos("test")) if f'"w{n}"' in shuffled]
+    assert len(lenders) == 1
+    lender = open_dataset(pristine_root).videos("test")[lenders[0]]
+    assert lender.participant_id != first.participant_id
+
+
+def test_a_video_that_nobody_looked_at_is_a_row_of_its_own_status(
+    bah: Call, pristine_root: Path, tmp_path: Path
+) -> None:
+    make_cues(tmp_path / "cues", pristine_root)
+    next((tmp_path / "cues").rglob("*Question_4*.cues.jsonl")).unlink()
+    out = tmp_path / "run"
+    arguments = ["run", "--data", pristine_root, "--engine", "scripted", "--prompt", "cues_def1", "--out", out]
+    assert bah(*arguments, "--cues", tmp_path / "cues")[0] == 3
+    assert {row.status.value for row in read_run(out) if "Question_4" in row.video_id} == {"no_cues"}
+
+
+def test_scores_against_the_truth_have_the_agreed_form(demo_cues: tuple[Path, Path], bah: Call, tmp_path: Path) -> None:
+    _, out = demo_cues
+    known = next(path for path in out.rglob("*.cues.jsonl"))
+    events = [json.loads(line) for line in known.read_text().splitlines()]
+    video_id = known.name.removesuffix(".cues.jsonl")
+    truth = tmp_path / "truth.jsonl"
+    truth.write_text("".join(json.dumps({"video_id": video_id, **event}) + "\n" for event in events))
+    scores = json.loads(bah("cues", "score", out, "--truth", truth, "--json", "-")[1])
+    assert scores
+    assert all(score["recall"] == score["precision"] == 1.0 for score in scores.values())
+    assert bah("cues", "score")[0] == 2
+    truth.write_text("{}\n")
+    assert bah("cues", "score", out, "--truth", truth)[0] == 2
