@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["LandmarkBackend", "MediapipeBackend", "Perceived", "Sampling", "perceive"]
 
 _NOSE_TIP, _OUTER_EYES = 4, (33, 263)
+_WRISTS, _OUT_OF_REACH = (15, 16), 1.8  # heights: seen at the picture's lower edge, hands had wrists down to 1.7
 _SHORT_EDGE_PX, _LONG_EDGE_PX = 480, 1280  # larger pictures are scaled down: the models look at 192 to 256 pixels
 _MAX_ASPECT = 50  # as in decoding: a picture of 1 x 10,000 pixels shows nobody
 _CHUNK_FRAMES = 256  # 3 MB of mesh points at a time, whatever the length of the video
@@ -125,12 +128,14 @@ def perceive(path: Path, *, backend: LandmarkBackend | None = None, sampling: Sa
             return perceive(path, backend=own, sampling=sampling)
     sampling = sampling or Sampling()
     pass_ = _Pass(path)
-    watched = _Watched(backend)
     face_due, body_due = _Due(sampling.face_hz), _Due(sampling.body_hz)
-    for frame, t_s in pass_.frames():
-        is_face_due, is_body_due = face_due(t_s), body_due(t_s)
-        if is_face_due or is_body_due:
-            watched.look(pass_.picture(frame), t_s, face=is_face_due, body=is_body_due)
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        watched = _Watched(backend, worker)
+        for frame, t_s in pass_.frames():
+            is_face_due, is_body_due = face_due(t_s), body_due(t_s)
+            if is_face_due or is_body_due:
+                watched.look(pass_.picture(frame), t_s, face=is_face_due, body=is_body_due)
+        watched.finish()
     if not pass_.n_frames:
         raise MediaError(f"No frame of {path} can be decoded.", remedy="Copy the file again, or convert it to H.264.")
     tracks = watched.tracks()
@@ -217,9 +222,14 @@ class _Pass:
 
 @dataclass(slots=True)
 class _Watched:
-    """What the backend has said so far; mesh points are turned into signals as soon as there are enough of them."""
+    """What the backend has said so far; mesh points are turned into signals as soon as there are enough of them.
+
+    The body is looked at in a second thread, one picture at a time, while the face goes on in the first.
+    """
 
     backend: LandmarkBackend
+    worker: ThreadPoolExecutor
+    body_at_work: Future[None] | None = None
     pending: list[np.ndarray] = field(default_factory=list)
     pending_height_px: float = 1.0
     face_t_s: list[float] = field(default_factory=list)
@@ -237,7 +247,11 @@ class _Watched:
         if face:
             self._look_at_face(rgb, t_s, height_px)
         if body:
-            self._look_at_body(rgb, t_s, height_px)
+            self._wait_for_body()
+            self.body_t_s.append(t_s)
+            self.noses.append(self.nose)
+            self.spans.append(self.span)
+            self.body_at_work = self.worker.submit(self._look_at_body, rgb, t_s, height_px)
 
     def _look_at_face(self, rgb: np.ndarray, t_s: float, height_px: float) -> None:
         if height_px != self.pending_height_px or len(self.pending) == _CHUNK_FRAMES:
@@ -252,15 +266,23 @@ class _Watched:
 
     def _look_at_body(self, rgb: np.ndarray, t_s: float, height_px: float) -> None:
         pose = self.backend.pose(rgb, t_s)
-        scale = np.array([height_px, height_px, height_px, 1.0])
-        self.poses.append(np.full((N_BODY_POINTS, 4), np.nan) if pose is None else pose / scale)
+        pose = np.full((N_BODY_POINTS, 4), np.nan) if pose is None else pose / (height_px, height_px, height_px, 1)
+        self.poses.append(pose)
         hands = np.full((2, N_HAND_POINTS, 3), np.nan)
-        for k, hand in enumerate(self.backend.hands(rgb, t_s)[:2]):
-            hands[k] = hand / height_px
+        # Hands that hang far below the picture, as with most webcams, need not be looked for: a fifth of all time.
+        if not (pose[list(_WRISTS), 1] > _OUT_OF_REACH).all():
+            for k, hand in enumerate(self.backend.hands(rgb, t_s)[:2]):
+                hands[k] = hand / height_px
         self.hands.append(hands)
-        self.noses.append(self.nose)
-        self.spans.append(self.span)
-        self.body_t_s.append(t_s)
+
+    def _wait_for_body(self) -> None:
+        if self.body_at_work is not None:
+            self.body_at_work.result()
+
+    def finish(self) -> None:
+        """Wait for what is still at work, and measure the rest."""
+        self._wait_for_body()
+        self._measure()
 
     def _measure(self) -> None:
         if self.pending:
@@ -270,7 +292,6 @@ class _Watched:
             self.pending.clear()
 
     def tracks(self) -> dict[str, Track]:
-        self._measure()
         t_s = np.array(self.face_t_s)
         face = {name: Track(t_s, np.concatenate(values)) for name, values in self.face_values.items()}
         body = body_tracks(
@@ -296,7 +317,8 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
     """
 
     def __init__(self) -> None:
-        with _quiet():
+        with _quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             mediapipe = import_optional("mediapipe", extra="cues", purpose="finding faces, shoulders and hands")
             solutions = getattr(mediapipe, "solutions", None)
             if solutions is None:
@@ -368,12 +390,11 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
 
     def _run(self, model: Any, rgb: np.ndarray, what: str) -> Any:  # noqa: ANN401
         """Return what a model finds, empty where nothing; quietly until its first find, on which it remarks once."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of protobuf about mediapipe
-            if id(model) in self._has_found:
-                return getattr(model.process(rgb), what) or ()
-            with _quiet():
-                found = getattr(model.process(rgb), what) or ()
+        _ignore_protobuf()
+        if id(model) in self._has_found:
+            return getattr(model.process(rgb), what) or ()
+        with _quiet():
+            found = getattr(model.process(rgb), what) or ()
         if found:
             self._has_found.add(id(model))
         return found
@@ -394,6 +415,7 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
 
 def _warm(model: Any) -> Any:  # noqa: ANN401
     """Show a model a black picture: it loads, and says so, in threads of its own until the first one is through."""
+    _ignore_protobuf()
     model.process(np.zeros((64, 64, 3), np.uint8))
     return model
 
@@ -402,18 +424,28 @@ def _array(landmarks: Any, names: tuple[str, ...]) -> np.ndarray:  # noqa: ANN40
     return np.array([[getattr(point, name) for name in names] for point in landmarks.landmark], dtype=np.float64)
 
 
+_quiet_lock = threading.Lock()
+_quiet_kept: list[int] = []  # one file descriptor for each block that is quiet now; the first is the real error stream
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep mediapipe's own messages, which it writes past Python, off the error stream."""
-    sys.stderr.flush()
-    sink = os.open(os.devnull, os.O_WRONLY)
-    kept = os.dup(2)
-    try:
+    """Keep mediapipe's own messages, which it writes past Python, off the error stream; threads may overlap."""
+    with _quiet_lock:
+        sys.stderr.flush()
+        _quiet_kept.append(os.dup(2))
+        sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, 2)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
         os.close(sink)
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            kept = _quiet_kept.pop()
+            os.dup2(kept, 2)  # with blocks still open this is the null device again
+            os.close(kept)
+
+
+def _ignore_protobuf() -> None:
+    """Ignore what protobuf says about mediapipe's use of it; for the whole process: blocks are not for threads."""
+    warnings.filterwarnings("ignore", message="SymbolDatabase", category=UserWarning)

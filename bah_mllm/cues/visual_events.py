@@ -13,13 +13,13 @@ person's usual, the video's own middle takes its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bah_mllm.cues import body, face
-from bah_mllm.cues.codes import CODES, CONFIDENCE
+from bah_mllm.cues.codes import CODES, CONFIDENCE, Grade
 from bah_mllm.cues.face import Run, runs
 from bah_mllm.cues.records import Baseline, CueEvent, Side, Track, Usual
 
@@ -158,7 +158,6 @@ class _Rule:
         source: The model it is from.
         min_s: Shorter events are dropped.
         max_s: Longer ones too.
-        trust: Factor of the confidence, for circumstances that make the rule less certain than its row.
     """
 
     code: str
@@ -167,7 +166,6 @@ class _Rule:
     source: str = "facemesh"
     min_s: float = 0.3
     max_s: float = float("inf")
-    trust: float = 1.0
 
 
 def _events(
@@ -209,7 +207,7 @@ def _event(seen: _Seen, rule: _Rule, run: Run, height: float, *, side: Side | No
         value=None if value is None else round(value, 4),
         usual=None if own is None else round(own, 4),
         unit=rule.unit,
-        confidence=round(CONFIDENCE[CODES[rule.code].grade] * rule.trust * _known_around(seen, rule.signal, run), 3),
+        confidence=round(CONFIDENCE[CODES[rule.code].grade] * _known_around(seen, rule.signal, run), 3),
         source=rule.source,
         side=side,
     )
@@ -293,8 +291,13 @@ def _eyes_closed(seen: _Seen) -> list[CueEvent]:
     openness = _openness(seen).values
     is_down = ~_abs_within(np.maximum(seen.d("head_pitch"), 0), 10)
     score = np.where(is_down, 0.25, 0.45) / np.maximum(openness, 0.02)
-    # A blink seen from below also dips: only what lasts counts, so that a low middle is asked for, not a low point.
-    return _events(seen, _Rule("face.close_2", "eye_left", "ratio", min_s=0.4), np.minimum(score, 2.0), side="both")
+    rule = _Rule("face.close_2", "eye_left", "ratio", min_s=0.4)
+    found = _events(seen, rule, np.minimum(score, 2.0), side="both")  # shut is shut: clear at most, whatever is left
+    t_s = seen.t_s("eye_left")
+    return [
+        _less_certain(event, "B") if is_down[_within(t_s, [(event.start_s, event.stop_s)])].mean() > 0.5 else event
+        for event in found
+    ]
 
 
 def _blinks_often(seen: _Seen) -> list[CueEvent]:
@@ -663,15 +666,13 @@ def _scratch(seen: _Seen) -> list[CueEvent]:
         during = _within(seen.t_s("hand_speed"), [(event.start_s, event.stop_s)])
         speeds = seen.tracks["hand_speed"].values[during]
         is_moving = bool(np.isfinite(speeds).any()) and _of_known(np.median, speeds) > 0.5
-        if not is_moving:
-            event = _with_confidence(event, CONFIDENCE["C"] / CONFIDENCE["B"])  # noqa: PLW2901
-        found.append(event)
+        found.append(event if is_moving else _less_certain(event, "C"))
     return found
 
 
-def _with_confidence(event: CueEvent, factor: float) -> CueEvent:
-    from dataclasses import replace
-
+def _less_certain(event: CueEvent, grade: Grade) -> CueEvent:
+    """Return an event with the confidence of a lower grade than its row's, for circumstances that make it doubtful."""
+    factor = CONFIDENCE[grade] / CONFIDENCE[CODES[event.code].grade]
     return replace(event, confidence=round(event.confidence * factor, 3))
 
 

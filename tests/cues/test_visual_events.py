@@ -358,6 +358,18 @@ def test_lids_lowered_to_look_down_are_not_closed_eyes():
     assert sorted(found) == ["body.look_away", "face.close_2"]
 
 
+def test_eyes_shut_with_the_head_down_are_less_certain_than_straight_ahead():
+    shut = {"close_left": 1, "close_right": 1}
+    events = [Planted("", 8.0, 10.0, shut | {"pitch": 16}), Planted("", 14.0, 16.0, shut)]
+    down, straight = (
+        event
+        for event in found_in(face_tracks(Person(), events, length_s=40, throw=[]))
+        if event.code == "face.close_2"
+    )
+    assert down.confidence == pytest.approx(CONFIDENCE["B"], abs=0.05)
+    assert straight.confidence == CONFIDENCE["A"]
+
+
 def test_a_smile_that_thins_the_lips_is_no_lip_press():
     smile = Planted("face.smile", 5.0, 6.5, {"wide": 0.07, "lift_left": 0.04, "lift_right": 0.04, "thin": 0.06})
     assert codes(found_in(face_tracks(Person(), [smile], length_s=40, throw=[]))) == ["face.smile"]

@@ -98,6 +98,49 @@ def test_the_body_is_looked_at_less_often(tmp_path):
     assert 4 <= len(backend.asked["pose"]) <= 6
 
 
+class OutOfReach(Scripted):
+    """Somebody whose wrists are far below the picture."""
+
+    def pose(self, rgb, t_s):
+        points = super().pose(rgb, t_s)
+        points[[15, 16], 1] = 1.9 * rgb.shape[0]
+        return points
+
+
+def test_hands_far_below_the_picture_are_not_looked_for(tmp_path):
+    path = write_video(tmp_path / "v.mp4", grey(48))
+    near, far = Scripted(), OutOfReach()
+    visible = perceive(path, backend=near).tracks["hands_visible"].values
+    assert (visible == 2).all()
+    assert len(near.asked["hands"]) == len(near.asked["pose"])
+    assert (perceive(path, backend=far).tracks["hands_visible"].values == 0).all()
+    assert len(far.asked["hands"]) == 0
+
+
+class Failing(Scripted):
+    def pose(self, rgb, t_s):
+        raise OSError("the model is gone")
+
+
+def test_a_failure_while_looking_at_the_body_is_not_swallowed(tmp_path):
+    with pytest.raises(OSError, match="the model is gone"):
+        perceive(write_video(tmp_path / "v.mp4", grey(48)), backend=Failing())
+
+
+def test_overlapping_quiet_blocks_give_the_error_stream_back(capfd):
+    import os
+
+    first, second = perception._quiet(), perception._quiet()
+    first.__enter__()
+    second.__enter__()
+    os.write(2, b"hidden")
+    first.__exit__(None, None, None)
+    os.write(2, b"hidden too")
+    second.__exit__(None, None, None)
+    os.write(2, b"shown")
+    assert capfd.readouterr().err == "shown"
+
+
 @pytest.mark.parametrize("rates", [(0, 3), (25, -1), (float("nan"), 3), (float("inf"), 3)])
 def test_impossible_rates_are_refused(rates):
     with pytest.raises(ConfigError, match="times a second"):
