@@ -29,6 +29,7 @@ COMMANDS = (
     ("models", "list"),
     ("data", "check"),
     ("data", "stats"),
+    ("transcribe",),
     ("cues", "extract"),
     ("cues", "render"),
     ("cues", "score"),

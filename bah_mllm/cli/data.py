@@ -1,12 +1,13 @@
-"""``bah-mllm data check | stats``."""
+"""``bah-mllm data check | stats`` and ``bah-mllm transcribe``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["app"]
+__all__ = ["app", "transcribe"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at a data set before using it.")
 
@@ -39,3 +40,38 @@ def stats(root: _Root = None, *, json_path: _Json = None) -> None:
     from bah_mllm.pipeline.data_report import print_stats
 
     print_stats(root, json_path=json_path)
+
+
+def transcribe(
+    target: Annotated[Path, typer.Argument(help="Data set root, manifest or folder of videos.")],
+    *,
+    recogniser: Annotated[str, typer.Option(help="faster-whisper or openai-whisper.")] = "faster-whisper",
+    model: Annotated[str, typer.Option(help="Name or path of a Whisper model; the paper took large-v3.")] = "large-v3",
+    download: Annotated[bool, typer.Option("--download", help="Fetch a named model that is not here.")] = False,
+    split: Annotated[str | None, typer.Option(help="Only this split. [default: everything]")] = None,
+    language: Annotated[str | None, typer.Option(help="en or fr. [default: told apart by the model]")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    clean: Annotated[bool, typer.Option("--clean", help="Do not ask the model to write fillers down.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace words that are there already.")] = False,
+) -> int:
+    """Write words with times for every video, where the data set reads them back; the same command goes on.
+
+    Example: bah-mllm transcribe BAH_DB --model large-v3 --download
+    """
+    from bah_mllm.pipeline.transcribing import transcribe_videos
+
+    done = transcribe_videos(
+        target,
+        recogniser=recogniser,
+        model=model,
+        split=split,
+        language=language,
+        overwrite=overwrite,
+        download=download,
+        device=device,
+        keep_fillers=not clean,
+    )
+    typer.echo(
+        f"{done.n_written} written ({done.n_silent} without a word), {done.n_kept} kept, {done.n_unreadable} unreadable"
+    )
+    return 3 if done.n_unreadable else 0

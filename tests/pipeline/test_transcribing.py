@@ -1,0 +1,80 @@
+"""Words are written where the data set reads them back, once, and what is there is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bah_mllm.core.errors import MediaError
+from bah_mllm.core.records import Transcript, Word
+from bah_mllm.dataset import open_dataset
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+class Stub:
+    """Hears one word in every sound that is not silent."""
+
+    source, model_name, languages = "stub 1", "stub", ("en",)
+    n_heard = 0
+
+    def __init__(self, *_args: object, **_options: object) -> None:
+        pass
+
+    def transcribe(self, audio: np.ndarray, language: str | None = None) -> Transcript:
+        type(self).n_heard += 1
+        return Transcript("hello", language="en", words=(Word("hello", 0.1, 0.4),)) if audio.any() else Transcript("")
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[Stub]:
+    def sound(path: Path, **_options: Any) -> np.ndarray:
+        if "Question_2" in path.name:
+            raise MediaError(f"{path} has no sound.", remedy="Nothing.")
+        return np.full(16_000, 0.0 if "Question_3" in path.name else 0.1, np.float32)
+
+    monkeypatch.setenv("BAH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("bah_mllm.pipeline.transcribing.read_audio", sound)
+    monkeypatch.setitem(
+        __import__("bah_mllm.transcripts.recognition", fromlist=["x"]).RECOGNISERS, "stub", f"{__name__}:Stub"
+    )
+    monkeypatch.setattr("bah_mllm.transcripts.recognition.load_named", lambda *_args, **_kinds: Stub)
+    Stub.n_heard = 0
+    return Stub
+
+
+def test_words_come_back_through_the_data_set(bah: Call, data_root: Path, heard: type[Stub]) -> None:
+    code, stdout, stderr = bah("transcribe", data_root, "--split", "test", "--recogniser", "stub")
+    assert code == 3, stderr
+    assert stdout == "5 written (1 without a word), 0 kept, 1 unreadable\n"
+    assert str(data_root) not in stderr
+    dataset = open_dataset(data_root)
+    words = {video.question: dataset.transcript(video).words for video in dataset.videos("test")}
+    assert words[4] == (Word("hello", 0.1, 0.4),)
+    assert words[3] == ()
+    # The same sound is heard once, and a second start hears nothing.
+    assert heard.n_heard == 2
+    assert bah("transcribe", data_root, "--split", "test", "--recogniser", "stub")[1].startswith(
+        "0 written (0 without a word), 5 kept"
+    )
+    assert heard.n_heard == 2
+
+
+def test_corrected_words_are_left_alone_unless_told(bah: Call, data_root: Path, heard: type[Stub]) -> None:
+    bah("transcribe", data_root, "--split", "test", "--recogniser", "stub")
+    path = next(data_root.rglob("*Question_4*.words.json"))
+    path.write_text(path.read_text().replace("hello", "corrected"))
+    bah("transcribe", data_root, "--split", "test", "--recogniser", "stub")
+    assert "corrected" in path.read_text()
+    bah("transcribe", data_root, "--split", "test", "--recogniser", "stub", "--overwrite")
+    assert "corrected" not in path.read_text()
+
+
+def test_an_unknown_recogniser_and_a_missing_model_are_two_lines(bah: Call, data_root: Path) -> None:
+    code, _, stderr = bah("transcribe", data_root, "--recogniser", "ears")
+    assert code == 2
+    assert "ears" in stderr
