@@ -14,7 +14,7 @@ Signal             Unit          What it is
 =================  ============  =============================================================================
 
 Heights are those of the picture, spans the distance of the outer eye corners (without a face 0.23 shoulder widths).
-Shoulders outside of the picture, or that the model is unsure of, are unknown.
+Shoulders outside of the picture, that the model is unsure of, or of somebody else than the face, are unknown.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ POPULATION: dict[str, Usual] = {
     "hand_speed": Usual(0.0, CLAMPS["hand_speed"][1]),
 }
 
-_EARS, _SHOULDERS = (7, 8), (11, 12)
+_POSE_NOSE, _EARS, _SHOULDERS = 0, (7, 8), (11, 12)
+_SAME_NOSE_SPANS = 2.0  # two noses nearer than that cannot be of two people; of one, they are within half a span
 _MIN_VISIBILITY = 0.5
 _MAX_Y = 1.05  # shares of the height: the model guesses on below the lower edge, and further down it only guesses
 _SPAN_OF_WIDTH = 0.23  # outer eye corners about 9 cm apart, shoulders about 39 cm
@@ -79,7 +80,9 @@ def body_tracks(
         nose: Tip of the nose in heights, shape (samples, 2); NaN without a face.
         span: Distance of the outer eye corners in heights, shape (samples,); NaN without a face.
     """
-    values = _shoulder_values(pose)
+    # The model picks its own main person, who need not be the one whose face is followed.
+    is_other = np.linalg.norm(pose[:, _POSE_NOSE, :2] - nose, axis=1) > _SAME_NOSE_SPANS * span
+    values = _shoulder_values(np.where(is_other[:, None, None], np.nan, pose))
     middle = np.stack([values["shoulder_x"], values["shoulder_y"]], axis=1)
     values["shoulder_speed"] = _speed(t_s, middle) / values["shoulder_width"]
     span = np.where(np.isfinite(span), span, _SPAN_OF_WIDTH * values["shoulder_width"])

@@ -217,6 +217,7 @@ def body_tracks(events, *, length_s=LENGTH_S, is_mirrored=False, scale=1.0, shif
         pose[:, point, 0] = 0.66 + x + sign * width / 2 * np.cos(slope)
         pose[:, point, 1] = 0.85 - get("shrug") * width * 0.8 + sign * width / 2 * np.sin(slope)
     pose[:, [7, 8], 1] = 0.4
+    pose[:, 0, :2] = 0.66, 0.45
     hands = np.full((len(t_s), 2, 21, 3), np.nan)
     nose, span = np.full((len(t_s), 2), (0.66, 0.45)), np.full(len(t_s), 0.2)
     waving, rubbing = get("wave") > 0.5, get("rub") > 0.5
@@ -240,6 +241,19 @@ def body_tracks(events, *, length_s=LENGTH_S, is_mirrored=False, scale=1.0, shif
 @cache
 def everything():
     return face_tracks(Person(), FACE) | body_tracks(BODY)
+
+
+def test_shoulders_of_somebody_else_than_the_face_are_unknown():
+    t_s = np.arange(8) / 4
+    pose = np.ones((8, 33, 4)) * 0.5
+    pose[:, 11, 0], pose[:, 12, 0] = 0.7, 0.3
+    pose[4:, :, 0] += 0.6  # from now on the person beside
+    hands, nose, span = np.full((8, 2, 21, 3), np.nan), np.full((8, 2), 0.5), np.full(8, 0.1)
+    width = body.body_tracks(t_s, pose, hands, nose, span)["shoulder_width"].values
+    assert width[:4] == pytest.approx(0.4)
+    assert np.isnan(width[4:]).all()
+    no_face = body.body_tracks(t_s, pose, hands, nose * np.nan, span * np.nan)["shoulder_width"].values
+    assert no_face == pytest.approx(0.4)
 
 
 def baseline_of(*videos):

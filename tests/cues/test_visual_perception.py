@@ -37,14 +37,18 @@ class Scripted:
         self.pictures.append(rgb)
         return self.is_there(t_s)
 
-    def face(self, rgb, t_s):
+    def mesh(self, t_s):
         points = np.random.default_rng(1).normal(200, 50, (478, 3))
         points[:, 0] += 10 * t_s
-        return points if self._seen("face", rgb, t_s) else None
+        return points
+
+    def face(self, rgb, t_s):
+        return self.mesh(t_s) if self._seen("face", rgb, t_s) else None
 
     def pose(self, rgb, t_s):
         points = np.random.default_rng(2).uniform(0.2, 0.8, (33, 4)) * (*rgb.shape[1::-1], 1, 1)
         points[:, 3] = 1
+        points[0, :2] = self.mesh(t_s)[4, :2]  # the nose of the same person
         return points if self._seen("pose", rgb, t_s) else None
 
     def hands(self, rgb, t_s):
