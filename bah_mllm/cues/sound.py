@@ -24,8 +24,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ __all__ = ["CLAMPS", "MINIMA_S", "POPULATION", "RATE_WINDOW_S", "Sound", "sound_
 # (word times, gaps of 0.1 to 3 s), 5 % have a spread below .44 and half above .73; more than .7 would hide pauses of
 # 2 s. The others: measured on the demo set and on conversational clips, widened by half to both sides.
 CLAMPS: dict[str, tuple[float, float]] = {
-    "pitch": (1.0, 2.5),
+    "pitch": (1.0, 2.0),
     "loudness": (1.2, 3.0),
     "syllable_rate": (0.35, 0.6),
     "gap": (0.4, 0.7),
@@ -61,7 +62,7 @@ POPULATION: dict[str, Usual] = {
 }
 
 # For how many seconds each must be known before it counts as the person's own; one gap counts as one second.
-MINIMA_S: dict[str, float] = {"pitch": 12.0, "loudness": 12.0, "syllable_rate": 8.0, "gap": 5.0, "tremor": 3.0}
+MINIMA_S: dict[str, float] = {"pitch": 8.0, "loudness": 12.0, "syllable_rate": 8.0, "gap": 5.0, "tremor": 3.0}
 
 RATE_WINDOW_S = 3.0  # windows of 1 s gave "5 syllables a second slower" at every pause
 
@@ -144,10 +145,15 @@ def _voice(
     """Return the pitch in semitones above 100 Hz (NaN where unsure) and whether there is one, every 16 ms."""
     if not samples.any():
         return np.full(len(samples) // _HOP, np.nan), np.zeros(len(samples) // _HOP, bool)
-    swift = import_optional("swift_f0", extra="cues", purpose="measuring pitch")
-    heard = swift.SwiftF0(threads=1, spin=False).detect(samples, SAMPLE_RATE_HZ, fmin=_F0_HZ[0], fmax=_F0_HZ[1])
+    heard = _pitch_detector().detect(samples, SAMPLE_RATE_HZ, fmin=_F0_HZ[0], fmax=_F0_HZ[1])
     semitones = 12 * np.log2(heard.pitch_hz / 100)
     return np.where(heard.confidence >= _SURE, semitones, np.nan), heard.confidence >= _VOICED
+
+
+@cache
+def _pitch_detector() -> Any:  # noqa: ANN401 - a class of an optional package
+    swift = import_optional("swift_f0", extra="cues", purpose="measuring pitch")
+    return swift.SwiftF0(threads=1, spin=False)
 
 
 def _spectra(

