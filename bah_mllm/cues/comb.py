@@ -113,14 +113,13 @@ def comb_events(transcript: Transcript, engine: Engine, *, max_new_tokens: int =
             f"The engine {engine.name!r} only scores labels, but marking statements takes one that writes.",
             remedy="Choose another with --engine, or leave these cues out.",
         )
-    spoken = (transcript.text, *(part.text for part in (*transcript.words, *transcript.chunks)))
-    if not any(text.strip() for text in spoken):
+    parts = [*(word.text for word in transcript.words), *(chunk.text for chunk in transcript.chunks)]
+    text = transcript.text.strip() or " ".join(parts).strip()
+    if not text:
         return CombResult()
-    try:
-        words = timed_words(transcript)
-    except DataError:
+    words = _words_with_times(transcript)
+    if not words:
         return CombResult(problem="the transcript has no times")
-    text = transcript.text.strip() or " ".join(word.text for word in words)
     prompt = render_prompt(comb_prompt(), PromptValues(transcript=text), engine.control_markers())
     job = WindowJob(video_id, window=None, clip=None, prompts=(prompt,))
     answer = engine.generate([job], max_new_tokens=max_new_tokens)[0][0]
@@ -128,6 +127,13 @@ def comb_events(transcript: Transcript, engine: Engine, *, max_new_tokens: int =
         return CombResult(problem=_why_no_reply(answer))
     knowledge = 1.0 if transcript.words else _SPREAD_KNOWLEDGE
     return _read_reply(answer.reply[:_MAX_REPLY_CHARS], words, confidence=_CONFIDENCE * knowledge)
+
+
+def _words_with_times(transcript: Transcript) -> tuple[Word, ...]:
+    try:
+        return timed_words(transcript)
+    except DataError:
+        return ()
 
 
 def _why_no_reply(answer: Answer) -> str:

@@ -262,13 +262,19 @@ def test_an_engine_that_only_scores_is_refused():
 
 @pytest.mark.parametrize(
     "transcript",
-    [Transcript(""), Transcript("  "), Transcript("swim"), Transcript("swim", chunks=(Chunk("swim", None, None),))],
+    [
+        Transcript(""),
+        Transcript("  "),
+        Transcript("swim"),
+        Transcript("swim", chunks=(Chunk("swim", None, None),)),
+        Transcript("", chunks=(Chunk("swim", None, None),)),
+    ],
 )
 def test_the_engine_is_not_asked_where_nothing_is_said_or_times_are_unknown(transcript):
     engine = FakeEngine("[]")
     result = comb_events(transcript, engine)
     assert (engine.asked, result.events) == ([], ())
-    assert result.problem == ("the transcript has no times" if "swim" in transcript.text else None)
+    assert result.problem == ("the transcript has no times" if "swim" in repr(transcript) else None)
 
 
 @pytest.mark.parametrize(
