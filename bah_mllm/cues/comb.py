@@ -113,8 +113,7 @@ def comb_events(transcript: Transcript, engine: Engine, *, max_new_tokens: int =
             f"The engine {engine.name!r} only scores labels, but marking statements takes one that writes.",
             remedy="Choose another with --engine, or leave these cues out.",
         )
-    parts = [*(word.text for word in transcript.words), *(chunk.text for chunk in transcript.chunks)]
-    text = transcript.text.strip() or " ".join(parts).strip()
+    text = transcript.text.strip() or " ".join(part.text for part in transcript.words or transcript.chunks).strip()
     if not text:
         return CombResult()
     words = _words_with_times(transcript)
@@ -199,7 +198,7 @@ def _code_of(value: object) -> str | None:
     """Return the code that is meant by "no_opp", "No opp" or "language.no_opp"."""
     if not isinstance(value, str):
         return None
-    row = "_".join(_PIECE.findall(value.casefold().removeprefix("language.")))
+    row = "_".join(_PIECE.findall(value.casefold())).removeprefix("language_")
     return code if (code := f"language.{row}") in COMB_CODES else None
 
 

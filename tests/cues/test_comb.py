@@ -112,12 +112,23 @@ def test_case_punctuation_and_white_space_of_a_quote_do_not_matter(quote):
     assert found([entry("no_opp", quote)]) == [NO_TIME]
 
 
+def test_a_line_break_inside_a_quote_does_not_matter():
+    assert found('[{"code": "no_opp", "quote": "I don\'t\n\thave time"}]') == [NO_TIME]
+
+
+def test_the_text_of_words_that_come_without_one_is_asked_about_once():
+    engine = FakeEngine("[]")
+    words = (Word("swim", 0.0, 0.4), Word("daily", 0.5, 1.0))
+    comb_events(Transcript("", words=words, chunks=(Chunk("swim daily", 0.0, 1.0),)), engine)
+    assert engine.asked[0][0].prompts[0].text.count("swim daily") == 1
+
+
 def test_accents_written_in_two_ways_are_the_same():
     transcript = spoken("Je n'ai pas re\u0301ussi du tout")
     assert found([entry("fail", "pas r\u00e9ussi")], transcript) == [("language.fail", 2, 4 - 0.5, "pas re\u0301ussi")]
 
 
-@pytest.mark.parametrize("name", ["no_opp", "No opp", "NO-OPP", "language.no_opp", " no_opp "])
+@pytest.mark.parametrize("name", ["no_opp", "No opp", "NO-OPP", " language.no_opp", "Language: no opp."])
 def test_a_code_may_be_spelt_as_the_codebook_does(name):
     assert found([entry(name, NO_TIME[3])]) == [NO_TIME]
 
