@@ -83,8 +83,9 @@ CLAMPS: dict[str, tuple[float, float]] = {
 PERCENTILES: dict[str, float] = {"eye_left": 75, "eye_right": 75, "mouth_opening": 25, "mouth_curve": 25}
 
 # For people of whom too little is known. Eye aspect ratio: Soukupová and Čech, "Real-time eye blink detection using
-# facial landmarks" (2016), open eyes; blink rate: Bentivoglio et al. (1997), at rest 17 a minute; the others: the
-# public-domain portrait that the rigid reference below is from. Spreads are the upper ends of the range above.
+# facial landmarks" (2016), open eyes; blink rate: Bentivoglio et al. (1997), at rest 17 a minute; the others: about the
+# middle of the demo set's eight avatars and two real people. Spreads are the upper ends of the range above, but for
+# swaying of the head, where they lie between a calm person (0.9) and a lively one (3.3).
 POPULATION: dict[str, Usual] = {
     name: Usual(centre, CLAMPS[name][1])
     for name, centre in {
@@ -94,24 +95,22 @@ POPULATION: dict[str, Usual] = {
         "lid_right": -0.13,
         "gaze_x": 0.0,
         "gaze_y": -0.03,
-        "brow_left": 0.25,
-        "brow_right": 0.25,
-        "brow_gap": 0.22,
-        "brow_inner": 0.19,
+        "brow_left": 0.28,
+        "brow_right": 0.28,
+        "brow_gap": 0.32,
+        "brow_inner": 0.29,
         "mouth_width": 0.60,
         "mouth_opening": 0.02,
         "corner_left": -0.26,
         "corner_right": -0.26,
         "mouth_curve": 0.0,
-        "lip_thickness": 0.17,
+        "lip_thickness": 0.20,
         "head_yaw": 0.0,
         "head_pitch": 0.0,
         "head_roll": 0.0,
-        "head_yaw_band": 0.0,
-        "head_pitch_band": 0.0,
         "blink_rate": 17.0,
     }.items()
-}
+} | {"head_yaw_band": Usual(0.0, 1.5), "head_pitch_band": Usual(0.0, 1.5)}
 
 # Points that hardly move with expressions, and where they are in a face that looks straight ahead: x right, y down,
 # z away, in spans. From the astronaut portrait in scikit-image (NASA, public domain), made symmetric. Corners of the

@@ -7,7 +7,8 @@ and strong above: at a threshold of two spreads these are the three and five spr
 thresholds below are from unless a comment says otherwise. Rows of grade C are given only where they are strong.
 
 Head angles, places and sizes in the picture depend on where the camera stands: where most of a video is off the
-person's usual, the video's own middle takes its place.
+person's usual, the video's own middle takes its place. It also stands in for the resting face of somebody of whom too
+little is known; spreads and everything else are then the population's.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ _DEPENDS_ON_CAMERA = {  # signal -> how far the middle of a video may be off the
 }
 
 
+_SHAPE = frozenset(  # signals of which the resting value belongs to the shape of a face
+    "eye_left eye_right lid_left lid_right gaze_x gaze_y brow_left brow_right brow_gap brow_inner mouth_width "
+    "mouth_opening mouth_curve corner_left corner_right lip_thickness".split()
+)
+
+
 def visual_events(
     tracks: Mapping[str, Track],
     baseline: Baseline,
@@ -82,6 +89,7 @@ class _Seen:
     speech: Sequence[Span]
     breaths: Sequence[Span]
     events: list[CueEvent] = field(default_factory=list)
+    compared: dict[str, Usual | None] = field(default_factory=dict)
     off_usual: dict[str, Float[np.ndarray, " samples"]] = field(default_factory=dict)
 
     def has(self, *names: str) -> bool:
@@ -92,19 +100,28 @@ class _Seen:
         return self.tracks[name].t_s
 
     def usual(self, name: str) -> Usual | None:
-        """Return what is usual, moved to the middle of the video where the camera stands elsewhere; None if unknown."""
+        """Return what a signal is compared with; None where nothing is known.
+
+        That is what is usual for the person, but the middle of the video where the camera stands elsewhere, and for the
+        shape of a face where nothing of the person is known: faces differ by more than they move.
+        """
+        if name not in self.compared:
+            self.compared[name] = self._usual(name)
+        return self.compared[name]
+
+    def _usual(self, name: str) -> Usual | None:
         usual = self.baseline.usual.get(name)
         limit = _DEPENDS_ON_CAMERA.get(name)
-        if limit is None or name not in self.tracks:
-            return usual
-        values = self.tracks[name].values
+        is_shape = limit is None and name in _SHAPE and not self.is_own(name)
+        values = self.tracks[name].values if name in self.tracks else np.zeros(0)
         known = values[np.isfinite(values)]
-        if not len(known):
+        if not len(known) or (limit is None and (not is_shape or usual is None)):
             return usual
-        middle = float(np.median(known))
+        middle = float(np.percentile(known, face.PERCENTILES.get(name, 50)))
         if usual is None:
             return Usual(middle, (face.CLAMPS | body.CLAMPS)[name][1])
-        return usual if abs(middle - usual.centre) <= limit else Usual(middle, usual.spread)
+        is_elsewhere = limit is not None and abs(middle - usual.centre) > limit
+        return Usual(middle, usual.spread) if is_shape or is_elsewhere else usual
 
     def d(self, name: str) -> Float[np.ndarray, " samples"]:
         """Return a signal less what is usual, in its own unit."""
@@ -137,11 +154,11 @@ class _Seen:
         """Return the spans of events found before."""
         return [(event.start_s, event.stop_s) for event in self.events if event.code in codes]
 
-    def own_centre(self, name: str) -> float | None:
-        """Return what is usual for this very person, None where only the population is known."""
-        usual = self.usual(name)
+    def is_own(self, name: str) -> bool:
+        """Return whether what is usual for a signal was found on this very person, and not on the population."""
         population = face.POPULATION.get(name) or body.POPULATION.get(name)
-        return None if usual is None or self.baseline.scope == "population" or usual == population else usual.centre
+        usual = self.baseline.usual.get(name)
+        return self.baseline.scope == "participant" and usual is not None and usual != population
 
 
 # --- from scores to events
@@ -198,14 +215,13 @@ def _event(seen: _Seen, rule: _Rule, run: Run, height: float, *, side: Side | No
     usual = seen.usual(rule.signal)
     centre = usual.centre if usual is not None else 0.0
     value = float(known[np.argmax(np.abs(known - centre))]) if len(known) else None
-    own = seen.own_centre(rule.signal)
     return CueEvent(
         code=rule.code,
         start_s=round(run.start_s, 3),
         stop_s=round(run.stop_s, 3),
         strength=1 if height < _CLEAR else 2 if height < _STRONG else 3,
         value=None if value is None else round(value, 4),
-        usual=None if own is None else round(own, 4),
+        usual=round(centre, 4) if seen.is_own(rule.signal) else None,
         unit=rule.unit,
         confidence=round(CONFIDENCE[CODES[rule.code].grade] * _known_around(seen, rule.signal, run), 3),
         source=rule.source,
@@ -269,7 +285,8 @@ def _abs_within(values: np.ndarray, limit: float) -> Bool[np.ndarray, " samples"
 
 
 def _openness(seen: _Seen) -> Track:
-    return face.eye_openness(seen.tracks, seen.baseline.usual)
+    usual = {name: seen.usual(name) for name in ("eye_left", "eye_right")}
+    return face.eye_openness(seen.tracks, {name: value for name, value in usual.items() if value is not None})
 
 
 def _blinks(seen: _Seen) -> list[CueEvent]:

@@ -437,6 +437,13 @@ def test_one_short_video_is_compared_with_the_population():
     assert all(event.usual is None for event in smiles)
 
 
+@pytest.mark.parametrize("person", ["plain", "other face", "another"])
+def test_the_resting_face_of_an_unknown_person_is_no_cue(person):
+    tracks = face_tracks(PEOPLE[person], [FACE[0], FACE[2]], length_s=9, speech=[], throw=[])
+    assert baseline_of(tracks).scope == "population"
+    assert codes(found_in(tracks, speech=[])) == ["face.blink", "face.close_2"]
+
+
 def test_four_frames_a_second_show_movements_but_no_blinks():
     tracks = face_tracks(
         Person(), [*FACE[:2], Planted("body.look_away", 15.0, 17.0, {"yaw": 22})], length_s=40, throw=[]
