@@ -52,8 +52,24 @@ _DEPENDS_ON_CAMERA = {  # signal -> how far the middle of a video may be off the
 
 
 _SHAPE = frozenset(  # signals of which the resting value belongs to the shape of a face
-    "eye_left eye_right lid_left lid_right gaze_x gaze_y brow_left brow_right brow_gap brow_inner mouth_width "
-    "mouth_opening mouth_curve corner_left corner_right lip_thickness".split()
+    [
+        "eye_left",
+        "eye_right",
+        "lid_left",
+        "lid_right",
+        "gaze_x",
+        "gaze_y",
+        "brow_left",
+        "brow_right",
+        "brow_gap",
+        "brow_inner",
+        "mouth_width",
+        "mouth_opening",
+        "mouth_curve",
+        "corner_left",
+        "corner_right",
+        "lip_thickness",
+    ]
 )
 
 
