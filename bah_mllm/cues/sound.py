@@ -47,7 +47,7 @@ CLAMPS: dict[str, tuple[float, float]] = {
     "loudness": (1.2, 3.0),
     "syllable_rate": (0.35, 0.6),
     "gap": (0.4, 0.7),
-    "tremor": (0.08, 0.25),
+    "tremor": (0.05, 0.15),
 }
 
 # Where too little is known of the person. No pitch: voices differ by an octave, so that nobody has the usual one.
@@ -58,7 +58,7 @@ POPULATION: dict[str, Usual] = {
     "loudness": Usual(0.0, CLAMPS["loudness"][1]),
     "syllable_rate": Usual(4.0, CLAMPS["syllable_rate"][1]),
     "gap": Usual(float(np.log(0.49)), CLAMPS["gap"][1]),
-    "tremor": Usual(0.3, CLAMPS["tremor"][1]),
+    "tremor": Usual(0.2, CLAMPS["tremor"][1]),
 }
 
 # For how many seconds each must be known before it counts as the person's own; one gap counts as one second.
@@ -261,18 +261,19 @@ def _tremor(
     t_s: Float[np.ndarray, " frames"], f0: Float[np.ndarray, " frames"], level: Float[np.ndarray, " frames"]
 ) -> Track:
     """Return the trembling of the pitch where voice is sustained: one steady vowel, not a melody over syllables."""
-    from scipy.ndimage import uniform_filter1d
+    from scipy.ndimage import maximum_filter1d, uniform_filter1d
     from scipy.signal import butter, sosfiltfilt
 
     n_sustained = round(_SUSTAINED_S / _HOP_S)
     band = butter(2, _TREMOR_HZ, "bandpass", fs=1 / _HOP_S, output="sos")
     times, values = [np.zeros(0)], [np.zeros(0)]
-    known = np.concatenate([[False], np.isfinite(f0), [False]]).astype(np.int8)
-    for start, stop in zip(np.flatnonzero(np.diff(known) > 0), np.flatnonzero(np.diff(known) < 0), strict=True):
-        run, loud = f0[start:stop], level[start:stop]
-        if len(run) < n_sustained or np.percentile(loud, 95) - np.percentile(loud, 5) > _STEADY_DB:
-            continue
-        trembling = sosfiltfilt(band, run - np.median(run))
-        times.append(t_s[start:stop])
-        values.append(np.sqrt(uniform_filter1d(trembling**2, n_sustained)))
+    if not len(f0):
+        return Track(times[0], values[0])
+    steady = np.isfinite(f0) & (level > maximum_filter1d(level, n_sustained) - _STEADY_DB)
+    edges = np.diff(np.concatenate([[False], steady, [False]]).astype(np.int8))
+    for start, stop in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True):
+        if stop - start >= n_sustained:
+            trembling = sosfiltfilt(band, f0[start:stop] - np.median(f0[start:stop]))
+            times.append(t_s[start:stop])
+            values.append(np.sqrt(uniform_filter1d(trembling**2, n_sustained)))
     return Track(np.concatenate(times), np.concatenate(values))

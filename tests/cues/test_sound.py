@@ -422,3 +422,10 @@ def test_memory_stays_flat_over_ten_minutes():
     tracemalloc.stop()
     assert len(heard.speech) > 150
     assert peak_bytes < 8 * sound.nbytes  # a few copies of the sound, no spectra of all of it
+
+
+def test_trembling_is_measured_in_semitones():
+    voice, _ = recording(trembling)
+    (event,) = (e for e in events_of(voice) if e.code == "audio.shaky_voice")
+    assert event.value == pytest.approx(1.5 / np.sqrt(2), abs=0.12)  # root mean square of a sine
+    assert event.unit == "st"
