@@ -33,6 +33,7 @@ COMMANDS = (
     ("cues", "extract"),
     ("cues", "render"),
     ("cues", "score"),
+    ("cues", "show"),
     ("bench",),
     ("doctor",),
 )

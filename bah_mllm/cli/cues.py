@@ -1,4 +1,4 @@
-"""``bah-mllm cues extract | render | score``."""
+"""``bah-mllm cues extract | render | score | show``."""
 
 from __future__ import annotations
 
@@ -27,16 +27,28 @@ def extract(
     face_hz: Annotated[float, typer.Option(help="Looks at the face a second; blinks need 12.")] = 25.0,
     body_hz: Annotated[float, typer.Option(help="Looks at shoulders and hands a second.")] = 3.0,
     workers: Annotated[int, typer.Option(help="Videos looked at at the same time.", min=1)] = 1,
+    comb_engine: Annotated[
+        str | None,
+        typer.Option(help="Engine that finds statements for and against change, quotes checked. [default: left out]"),
+    ] = None,
+    comb_model: Annotated[str | None, typer.Option(help="Its model. [default: the engine's]")] = None,
 ) -> int:
     """Extract the cues of videos; the same command goes on where it stopped. Exit code 3 where videos were unreadable.
 
     Example: bah-mllm cues extract BAH_DB --out cues
     """
     from bah_mllm.cues.perception import Sampling
+    from bah_mllm.engines import EngineOptions, load_engine
     from bah_mllm.pipeline.cues import extract_cues
 
+    reader = load_engine(comb_engine, EngineOptions(model=comb_model)) if comb_engine is not None else None
     n_unreadable = extract_cues(
-        target, out, split=split, sampling=Sampling(face_hz=face_hz, body_hz=body_hz), workers=workers
+        target,
+        out,
+        split=split,
+        sampling=Sampling(face_hz=face_hz, body_hz=body_hz),
+        workers=workers,
+        reader=reader,
     )
     typer.echo(str(out))
     return 3 if n_unreadable else 0
@@ -83,3 +95,24 @@ def score(
     from bah_mllm.pipeline.cues import print_scores
 
     print_scores(folder, words=words, truth=truth, tolerance_s=tolerance, json_path=json_path)
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(help="Folder that `cues extract` wrote.")],
+    video: Annotated[str, typer.Argument(help="Id, file name or stem of a video.")],
+    *,
+    data: Annotated[str | None, typer.Option(help="Its data set. [default: the demo set]")] = None,
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("timeline.png"),
+    private: Annotated[
+        bool, typer.Option("--private", help="For your eyes only: also people who did not agree to publication.")
+    ] = False,
+) -> None:
+    """Draw a video over time: signals with the person's usual, events, words, A/H segments; and print it as text.
+
+    Example: bah-mllm cues show cues 90001_Question_4_2025-03-04_09-14-05_Video
+    """
+    from bah_mllm.pipeline.cues import show_cues
+
+    typer.echo(show_cues(folder, video, data=data, picture=out, is_private=private), nl=False)
+    typer.echo(f"wrote {out}", err=True)

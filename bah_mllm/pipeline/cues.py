@@ -21,14 +21,16 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from bah_mllm.core.engine import Engine
 from bah_mllm.core.errors import ConfigError, DataError, MediaError
 from bah_mllm.core.records import Transcript, Video
 from bah_mllm.cues import body, face, sound
 from bah_mllm.cues.clashes import clash_events
+from bah_mllm.cues.comb import comb_events, comb_prompt
 from bah_mllm.cues.language import language_events
 from bah_mllm.cues.perception import Sampling, perceive
 from bah_mllm.cues.records import Baseline, CueEvent, Track
-from bah_mllm.cues.rendering import MODALITIES, render_cues
+from bah_mllm.cues.rendering import MODALITIES, modality_of, render_cues
 from bah_mllm.cues.scoring import score_events, score_words
 from bah_mllm.cues.sound_events import sound_events
 from bah_mllm.cues.store import Observation, read_cues, write_cues
@@ -37,11 +39,13 @@ from bah_mllm.cues.visual_events import visual_events
 from bah_mllm.dataset import Dataset, demo_root, open_dataset
 from bah_mllm.media import read_audio
 from bah_mllm.pipeline.progress import say
+from bah_mllm.pipeline.setup import dataset_and_split
 from bah_mllm.pipeline.status import check_json_path, write_json
 from bah_mllm.predictions.manifest import write_atomically
 from bah_mllm.report.console import plain_console
+from bah_mllm.report.timeline import TimelineEvent, draw_timeline, timeline_text
 
-__all__ = ["Signals", "extract_cues", "load_signals", "print_scores", "rendered", "score_folder"]
+__all__ = ["Signals", "extract_cues", "load_signals", "print_scores", "rendered", "score_folder", "show_cues"]
 
 _VERSION = 1  # counts up when signals change, so that kept ones are made anew
 _MIN_ABSENT_S = 1.0
@@ -71,7 +75,13 @@ class Signals:
 
 
 def extract_cues(
-    target: Path, out: Path, *, split: str | None = None, sampling: Sampling | None = None, workers: int = 1
+    target: Path,
+    out: Path,
+    *,
+    split: str | None = None,
+    sampling: Sampling | None = None,
+    workers: int = 1,
+    reader: Engine | None = None,
 ) -> int:
     """Extract the cues of a video, or of all videos of a data set, and return how many videos could not be read.
 
@@ -81,6 +91,8 @@ def extract_cues(
         split: Only this split; what is usual is pooled over all videos of its participants.
         sampling: How often to look.
         workers: Processes that look at videos at the same time.
+        reader: A language model that finds statements for and against change in the transcripts; None leaves these
+            out. Its answers are kept, so that it reads each transcript once.
 
     Raises:
         BahError: The data set cannot be opened, or holds no video file.
@@ -100,7 +112,9 @@ def extract_cues(
             if video.video_id in signals:
                 seen = signals[video.video_id]
                 n_unreadable += seen.problem is not None
-                events = _events(seen, baseline, dataset.transcript(video))
+                transcript = dataset.transcript(video)
+                stated = _statements(video, transcript, reader, out) if reader is not None else ()
+                events = _events(seen, baseline, transcript, stated)
                 write_cues(out, _observation(video, seen, baseline, sampling), events)
     say(f"cues of {len(files):,} videos of {len(of_person):,} participants in {out}; {n_unreadable:,} cannot be read")
     return n_unreadable
@@ -199,20 +213,43 @@ def _baseline(person: str, videos: Sequence[Signals]) -> Baseline:
 
 
 def _write_baseline(out: Path, baseline: Baseline) -> None:
-    folder = out / "baselines"
-    folder.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(baseline.participant_id.encode()).hexdigest()[:16] if "/" in baseline.participant_id else ""
-    text = json.dumps(asdict(baseline), indent=1, sort_keys=True) + "\n"
-    write_atomically(folder / f"{name or baseline.participant_id}.json", text.encode())
+    file = _baseline_file(out, baseline.participant_id)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, (json.dumps(asdict(baseline), indent=1, sort_keys=True) + "\n").encode())
 
 
-def _events(signals: Signals, baseline: Baseline, transcript: Transcript | None) -> list[CueEvent]:
+def _baseline_file(out: Path, participant_id: str) -> Path:
+    # A participant of a foreign data set may have any name; a file may not.
+    is_plain = all(letter.isalnum() or letter in "-_" for letter in participant_id)
+    name = participant_id if is_plain else hashlib.sha256(participant_id.encode()).hexdigest()[:16]
+    return out / "baselines" / f"{name}.json"
+
+
+def _statements(video: Video, transcript: Transcript | None, reader: Engine, out: Path) -> tuple[CueEvent, ...]:
+    """Return what a language model finds in a transcript, from what is kept where it read the same words before."""
+    if transcript is None:
+        return ()
+    asked = [comb_prompt().digest, reader.name, reader.model, transcript.text, [asdict(w) for w in transcript.words]]
+    file = out / "statements" / f"{hashlib.sha256(json.dumps(asked).encode()).hexdigest()}.json"
+    if not file.exists():
+        result = comb_events(transcript, reader, video_id=video.video_id)
+        if result.problem is not None or result.n_rejected:
+            reason = f": {result.problem}" if result.problem is not None else ""
+            say(f"note: {video.video_id}: {result.n_rejected} statements of the model are rejected{reason}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps([asdict(event) for event in result.events]).encode())
+    return tuple(CueEvent(**event) for event in json.loads(file.read_text(encoding="utf-8")))
+
+
+def _events(
+    signals: Signals, baseline: Baseline, transcript: Transcript | None, stated: Sequence[CueEvent]
+) -> list[CueEvent]:
     words = transcript.words if transcript is not None else ()
     heard = sound_events(signals.tracks, signals.speech, words, baseline) if signals.has_sound else []
     breaths = [(event.start_s, event.stop_s) for event in heard if event.code == "audio.breath"]
     seen = visual_events(signals.tracks, baseline, signals.speech, breaths=breaths)
     said = language_events(transcript) if transcript is not None else []
-    events = [*heard, *seen, *said]
+    events = [*heard, *seen, *said, *stated]
     return [*events, *clash_events(events, words)]
 
 
@@ -256,7 +293,7 @@ def _usual_figures(baseline: Baseline) -> Iterator[tuple[str, float]]:
     """Yield what the header of rendered cues tells of a person."""
     usual = baseline.usual
     if "pitch" in usual:
-        yield "pitch_hz", round(sound_hz(usual["pitch"].centre), 1)
+        yield "pitch_hz", round(_pitch_hz(usual["pitch"].centre), 1)
     if "syllable_rate" in usual:
         yield "rate_syl_s", round(usual["syllable_rate"].centre, 2)
     if "gap" in usual:
@@ -265,9 +302,9 @@ def _usual_figures(baseline: Baseline) -> Iterator[tuple[str, float]]:
         yield "blinks_per_min", round(usual["blink_rate"].centre, 1)
 
 
-def sound_hz(semitones: float) -> float:
-    """Return a pitch in hertz from semitones above 1 Hz."""
-    return float(2 ** (semitones / 12))
+def _pitch_hz(semitones: float) -> float:
+    """Return a pitch in hertz; the signal counts semitones from 100 Hz."""
+    return float(100 * 2 ** (semitones / 12))
 
 
 def rendered(
@@ -372,3 +409,60 @@ def score_folder(folder: Path, truth: Path, *, tolerance_s: float) -> dict[str, 
         raise DataError(f"{folder} holds no cues of the videos in {truth}.", remedy="Extract them first.")
     scores = score_events(found, wanted, tolerance_s=tolerance_s, minutes=offset_s / 60)
     return {code: asdict(score) for code, score in scores.items()}
+
+
+def show_cues(folder: Path, video_id: str, *, data: str | None, picture: Path, is_private: bool) -> str:
+    """Draw one video's timeline into a PNG and return it as text for a terminal.
+
+    Args:
+        folder: What ``cues extract`` wrote.
+        video_id: Which video, as in the data set.
+        data: Data set with words and segments; None is the demo set.
+        picture: File to write.
+        is_private: The picture is for the user alone: it may show somebody who did not agree to publication, and says
+            so in its heading.
+
+    Raises:
+        ConfigError: The person did not agree to publication, and the picture is not private.
+        DataError: Nobody looked at that video.
+    """
+    dataset, _ = dataset_and_split(data, None)
+    video = dataset.video(video_id)
+    known = read_cues(folder, video.video_id)
+    if known is None:
+        raise DataError(f"{folder} holds no cues of {video.video_id!r}.", remedy="Run `bah-mllm cues extract` on it.")
+    if not dataset.participant(video.participant_id).may_publish and not is_private:
+        raise ConfigError(
+            f"Participant {video.participant_id} is not known to have agreed to publication.",
+            remedy="Add --private for a picture that only you will see.",
+        )
+    observation, events = known
+    signals = Signals({})
+    sampling = Sampling(**{key: observation.settings[key] for key in ("face_hz", "body_hz")})  # type: ignore[arg-type]
+    if video.path is not None:
+        kept = _signals_file(video.path, folder, sampling)
+        signals = load_signals(kept) if kept.exists() else signals
+    segments = dataset.segments(video) or ()
+    spans = [(s.start_s, s.stop_s) for s in segments if s.start_s is not None and s.stop_s is not None]
+    transcript = dataset.transcript(video)
+    bars = [TimelineEvent(e.code, e.start_s, e.stop_s, e.strength, modality_of(e.code)) for e in events]
+    title = f"{video.video_id}{' (private: not for publication)' if is_private else ''}"
+    draw_timeline(
+        picture,
+        title=title,
+        duration_s=observation.duration_s,
+        tracks={name: (track.t_s, track.values) for name, track in signals.tracks.items()},
+        usual=_kept_usual(folder, observation.participant_id),
+        events=bars,
+        words=[(w.text, w.start_s, w.stop_s) for w in transcript.words] if transcript is not None else [],
+        segments=spans,
+    )
+    return timeline_text(title=title, duration_s=observation.duration_s, events=bars, segments=spans)
+
+
+def _kept_usual(folder: Path, participant_id: str) -> dict[str, tuple[float, float]]:
+    file = _baseline_file(folder, participant_id)
+    if not file.exists():
+        return {}
+    usual = json.loads(file.read_text(encoding="utf-8"))["usual"]
+    return {name: (float(one["centre"]), float(one["spread"])) for name, one in usual.items()}

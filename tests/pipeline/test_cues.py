@@ -157,3 +157,66 @@ def test_scores_against_the_truth_have_the_agreed_form(demo_cues: tuple[Path, Pa
     assert bah("cues", "score")[0] == 2
     truth.write_text("{}\n")
     assert bah("cues", "score", out, "--truth", truth)[0] == 2
+
+
+def test_the_persons_usual_pitch_is_a_human_voice(demo_cues: tuple[Path, Path]) -> None:
+    _, out = demo_cues
+    for path in out.rglob("*.cues.json"):
+        about = json.loads(path.read_text())
+        assert about["scope"] == "participant"
+        assert 60 < about["usual"]["pitch_hz"] < 400
+
+
+def test_a_timeline_is_drawn_and_printed_for_those_who_agreed(bah: Call, tmp_path: Path) -> None:
+    agreed, refused = (next(demo_root().glob(f"Videos/{person}/*/*.mp4")) for person in ("90004", "90003"))
+    for path, person in ((agreed, "90004"), (refused, "90003")):
+        video_id = path.relative_to(demo_root()).as_posix()
+        about = Observation(
+            video_id=video_id,
+            participant_id=person,
+            duration_s=10.0,
+            settings={"face_hz": 25.0, "body_hz": 3.0, "backend": "none", "version": 1},
+        )
+        write_cues(tmp_path / "cues", about, [CueEvent("face.smile", 2.0, 4.0, 2, 3.0, None, "z", 1.0, "facemesh")])
+    picture = tmp_path / "a.png"
+    code, stdout, stderr = bah("cues", "show", tmp_path / "cues", agreed.stem, "--out", picture)
+    assert code == 0, stderr
+    assert "face.smile" in stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    hidden = tmp_path / "b.png"
+    code, stdout, stderr = bah("cues", "show", tmp_path / "cues", refused.stem, "--out", hidden)
+    assert (code, stdout) == (2, "")
+    assert "90003" in stderr
+    assert not hidden.exists()
+    code, stdout, _ = bah("cues", "show", tmp_path / "cues", refused.stem, "--out", hidden, "--private")
+    assert code == 0
+    assert "private: not for publication" in stdout
+
+
+def test_statements_are_read_once_by_a_language_model_and_checked(
+    demo_cues: tuple[Path, Path], bah: Call, tmp_path: Path
+) -> None:
+    root, out = demo_cues
+    video = sorted(root.glob("*.mp4"))[0]
+    folder = tmp_path / "own"
+    folder.mkdir()
+    shutil.copy(video, folder / "clip.mp4")
+    said = ["I", "have", "no", "time", "for", "it"]
+    words = [{"text": word, "start_s": n / 2, "stop_s": n / 2 + 0.4} for n, word in enumerate(said)]
+    (folder / "clip.words.json").write_text(
+        json.dumps({"text": "I have no time for it", "language": "en", "words": words})
+    )
+    reply = json.dumps([{"code": "no_opp", "quote": "no time for it"}, {"code": "mot", "quote": "I really want to"}])
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"rules": [{"reply": reply}]}))
+    cues = tmp_path / "cues"
+    shutil.copytree(out / "signals", cues / "signals")
+    arguments = ["cues", "extract", folder, "--out", cues, "--comb-engine", "scripted", "--comb-model", script]
+    code, _, stderr = bah(*arguments)
+    assert code == 0, stderr
+    assert "1 statements of the model are rejected" in stderr
+    known = read_cues(cues, "clip.mp4")
+    assert known is not None
+    stated = [(e.code, e.start_s, e.stop_s, e.text) for e in known[1] if e.source == "llm"]
+    assert stated == [("language.no_opp", 1.0, 2.9, "no time for it")]
+    assert "rejected" not in bah(*arguments)[2], "kept from the first reading"

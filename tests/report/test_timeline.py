@@ -170,12 +170,18 @@ def test_words_without_room_are_counted(tmp_path, figures):
     assert f"{200 - len(axis.texts)} left out" in axis.get_ylabel()
 
 
-def test_no_word_gets_into_warnings_logs_or_the_terminal(tmp_path, caplog, capfd):
+def test_no_word_gets_into_warnings_logs_or_the_terminal(tmp_path, caplog, capfd, recwarn):
     caplog.set_level(logging.WARNING)
-    words = [("\u5bc6\u8a9e", 1.0, 1.5), ("\U0001f600", 2.0, 2.1), ("$\\secret_{", 3.0, 3.2), ("a\nb\x1b[2J", 4.0, 4.0)]
+    words = [
+        ("\u5bc6\u8a9e", 1.0, 1.5),
+        ("\U0001f600", 2.0, 2.1),
+        ("$\\secret_{$", 3.0, 3.2),
+        ("a\nb\x1b[2J", 4.0, 4.0),
+    ]
     draw(tmp_path / "a.png", words=[*words, ("", 5.0, 5.1), ("\ud800", 6.0, 6.1), ("long" * 500, 7.0, 7.1)])
     said = caplog.text + "".join(capfd.readouterr())
     assert not said
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("duration_s", [0.0, 0.02, 10.0, 7200.0])
@@ -194,16 +200,21 @@ def test_unknown_signals_and_spans_outside_the_video_do_no_harm(tmp_path, figure
     empty = np.zeros(0)
     draw(
         tmp_path / "a.png",
+        title="$\\z_{$",
         tracks={"head_yaw": (t_s, unknown), "head_roll": (t_s, mixed), "pitch": (empty, empty)},
         usual={"head_yaw": (0.0, 1.0), "pitch": (0.0, 1.0)},
-        events=[TimelineEvent("body.nod", 20.0, 30.0, 1, "body"), TimelineEvent("x.y", 9.0, 12.0, 3, "$new\x1b")],
+        events=[
+            TimelineEvent("body.nod", 20.0, 30.0, 1, "body"),
+            TimelineEvent("$\\x_{$", 9.0, 12.0, 3, "$\\y_{$\x1b"),
+        ],
         words=[("late", 11.0, 11.1), ("early", -1.0, 0.5), ("none", float("nan"), float("nan"))],
         segments=[(-5.0, 1.0), (9.0, 99.0), (4.0, 4.0), (8.0, 7.0)],
     )
     yaw, roll, pitch, cues = figures[0].axes
     assert [axis.texts[0].get_text() for axis in (yaw, pitch)] == ["never observed"] * 2
     assert not roll.texts
-    assert [label.get_text() for label in cues.get_yticklabels()] == ["x.y"]
+    assert [len(axis.patches) for axis in (yaw, pitch)] == [2, 2]  # the two segments, and no band without a signal
+    assert [label.get_text() for label in cues.get_yticklabels()] == ["$\\x_{$"]
     assert all(axis.get_xlim() == (0, 10) for axis in figures[0].axes)
 
 
