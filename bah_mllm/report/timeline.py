@@ -470,4 +470,8 @@ def _head(figure: Figure, title: str, rows: Sequence[_Row], *, has_segments: boo
         handles.append(Line2D([], [], color="#888888", linewidth=points, solid_capstyle="butt", label=name))
     if handles:
         place = (left, 1 - 46 / height_px)
-        figure.legend(handles=handles, loc="center left", bbox_to_anchor=place, ncol=len(handles), frameon=False)
+        legend = figure.legend(
+            handles=handles, loc="center left", bbox_to_anchor=place, ncol=len(handles), frameon=False
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
