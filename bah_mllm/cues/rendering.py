@@ -115,7 +115,7 @@ def _header(observation: Observation, modalities: Collection[str]) -> list[str]:
     if "voice" in modalities:
         parts += [f"pitch {usual['pitch_hz']:.0f} Hz"] if "pitch_hz" in usual else []
         parts += [f"{usual['rate_syl_s']:.1f} syllables/s"] if "rate_syl_s" in usual else []
-        parts += [f"pauses {usual['pause_s']:.1f}s"] if "pause_s" in usual else []
+        parts += [f"gaps of {usual['pause_s']:.1f}s between phrases"] if "pause_s" in usual else []
     if "face" in modalities and "blinks_per_min" in usual:
         parts.append(f"{usual['blinks_per_min']:.0f} blinks/min")
     return [f"usual for this person: {', '.join(parts)}"] if parts and observation.scope == "participant" else []

@@ -222,6 +222,8 @@ def _notes(dataset: Dataset, config: RunConfig) -> tuple[str, ...]:
     notes = []
     if dataset.is_synthetic:
         notes.append("demo set (synthetic): it shows that everything works, not how well A/H is recognised")
+    if config.cues is None and cues_folder(config) is not None:
+        notes.append("cues: those that the demo set ships, in prompts that name them and in place of unseen video")
     stand_ins = {None: dataset.is_synthetic, "smollm2": True, "tiny-video-llava": True}
     if config.engine == "scripted" or stand_ins.get(config.model, False):
         notes.append("the model is a stand-in: its scores say nothing about A/H")
