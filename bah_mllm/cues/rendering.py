@@ -16,6 +16,7 @@ __all__ = ["MODALITIES", "render_cues"]
 
 MODALITIES = ("face", "voice", "words", "body", "clash")
 _MODALITY_OF_CODE = {"face": "face", "audio": "voice", "language": "words", "body": "body", "clash": "clash"}
+_NOT_TOLD = frozenset({"face.blink"})  # normal blinking is no cue (codebook); a changed rate is face.close_2
 _LINE_S = 10.0
 _CHARS_PER_TOKEN = 3.6  # of such lines in Whisper's vocabulary: 64 tokens took about 230 characters
 _WORDS_OF_STRENGTH = {1: "slightly", 2: "", 3: "strongly"}
@@ -46,7 +47,10 @@ def render_cues(
     chosen = [
         event
         for event in events
-        if modality_of(event.code) in modalities and event.start_s < stop_s and event.stop_s > start_s
+        if event.code not in _NOT_TOLD
+        and modality_of(event.code) in modalities
+        and event.start_s < stop_s
+        and event.stop_s > start_s
     ]
     lines = []
     line_start_s = start_s

@@ -109,7 +109,8 @@ class Tasks:
     @property
     def n_distinct_texts(self) -> int:
         """Times that each prompt's text has to be read: once a window, or once a video for a model without eyes."""
-        per_window = self._needs_pixels or self._needs_times
+        has_cues = self._shows_cues and self._cues_folder is not None
+        per_window = self._needs_pixels or self._needs_times or has_cues
         return self.n_windows if per_window else sum(plan.problem is None for plan in self._plans)
 
     def windows_per_length(self) -> dict[int | None, int]:

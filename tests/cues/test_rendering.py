@@ -95,3 +95,7 @@ def test_a_damaged_file_is_named_with_its_line(tmp_path: Path) -> None:
 def test_an_id_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     for path in cue_paths(tmp_path / "cues", "/../../etc/passwd"):
         assert path.resolve().is_relative_to(tmp_path / "cues")
+
+
+def test_normal_blinking_is_not_told() -> None:
+    assert render_cues(observation(), [event("face.blink", 3.0, 3.2)]) == "nothing unusual"
