@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bah_mllm.core.records import Answer, WindowJob
 
-__all__ = ["Capabilities", "Engine"]
+__all__ = ["Capabilities", "Engine", "EngineFacts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +30,36 @@ class Capabilities:
     frame_size_px: int = 0
 
 
-class Engine(Protocol):
-    """A loaded model.
+class EngineFacts(Protocol):
+    """What planning needs to know of an engine, loaded or not.
 
     Attributes:
         name: The engine's name, as given to ``--engine``.
         model: Short name of the checkpoint; with the prompt and the engine it names the system.
         capabilities: What it can do.
-        counters: Running totals of the work done (``vision_encodes``, ``prefix_prefills``, ``tokens_fed``,
-            ``forward_passes``, ``batch_halvings`` ...); only ever grow.
     """
 
     name: str
     model: str
     capabilities: Capabilities
+
+    def control_markers(self) -> Sequence[str]:
+        """Return the special tokens and role markers that untrusted text must not contain."""
+        ...
+
+
+class Engine(EngineFacts, Protocol):
+    """A loaded model.
+
+    Attributes:
+        counters: Running totals of the work done (``vision_encodes``, ``prefix_prefills``, ``tokens_fed``,
+            ``forward_passes``, ``batch_halvings`` ...); only ever grow.
+    """
+
     counters: dict[str, int]
 
     def describe(self) -> Mapping[str, object]:
         """Return what a stranger needs to run the same model again: checkpoint, revision, dtype, device, wrapper ..."""
-        ...
-
-    def control_markers(self) -> Sequence[str]:
-        """Return the special tokens and role markers that untrusted text must not contain."""
         ...
 
     def score(self, jobs: Sequence[WindowJob]) -> list[list[Answer]]:

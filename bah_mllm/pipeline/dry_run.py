@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bah_mllm.core.engine import Capabilities
-from bah_mllm.core.records import Answer, Level, WindowJob
+from bah_mllm.core.engine import Capabilities, EngineFacts
+from bah_mllm.core.records import Level
 from bah_mllm.engines import load_engine
 from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.pipeline.plan import plan_videos
@@ -37,19 +37,9 @@ class _NotLoaded:
         self.capabilities = Capabilities(
             sees_video=sees_video, scores_labels=True, generates=True, n_frames=setup.config.frames, frame_size_px=224
         )
-        self.counters: dict[str, int] = {}
-
-    def describe(self) -> Mapping[str, object]:
-        return {}
 
     def control_markers(self) -> Sequence[str]:
         return ()
-
-    def score(self, jobs: Sequence[WindowJob]) -> list[list[Answer]]:
-        raise NotImplementedError("a dry run asks nothing")
-
-    def generate(self, jobs: Sequence[WindowJob], *, max_new_tokens: int) -> list[list[Answer]]:
-        raise NotImplementedError("a dry run asks nothing")
 
 
 def dry_run(config: RunConfig) -> None:
@@ -60,7 +50,9 @@ def dry_run(config: RunConfig) -> None:
     """
     setup = prepare(config)
     # The scripted engine costs nothing to load, and its script says what it sees.
-    engine = load_engine("scripted", setup.options) if setup.engine_name == "scripted" else _NotLoaded(setup)
+    engine: EngineFacts = _NotLoaded(setup)
+    if setup.engine_name == "scripted":
+        engine = load_engine("scripted", setup.options)
     check_abilities(engine, setup)
     needs_media = config.level is Level.FRAME or needs_pixels(setup, engine)
     plans = plan_videos(setup.videos, needs_media=needs_media)

@@ -11,7 +11,7 @@ from bah_mllm.core.errors import BahError, ConfigError, DataError
 from bah_mllm.core.records import Level, Variant, Video
 from bah_mllm.dataset import Dataset
 from bah_mllm.evaluation import Evaluation, Labels, TrainPrior, VideoLabels, evaluate_rows, read_foreign
-from bah_mllm.evaluation.calibration import Transformed, transform_rows
+from bah_mllm.evaluation.calibration import Transformed, reliability_rows, transform_rows
 from bah_mllm.evaluation.compare import compare_all
 from bah_mllm.evaluation.events import EventRule
 from bah_mllm.evaluation.seeds import PooledSeeds, pool_seeds
@@ -25,6 +25,7 @@ from bah_mllm.pipeline.setup import dataset_and_split
 from bah_mllm.pipeline.status import check_json_path, write_json
 from bah_mllm.predictions import Manifest, read_manifest, read_run, rows_to_frame
 from bah_mllm.predictions.manifest import MANIFEST_NAME
+from bah_mllm.report import print_evaluation, print_events, print_matrix, print_subgroups, print_thresholds
 from bah_mllm.report.console import plain_console
 
 if TYPE_CHECKING:
@@ -332,53 +333,50 @@ class JudgeOptions:
 def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str | None) -> None:
     """Judge and print a table, or write JSON (``-`` for stdout)."""
     check_json_path(json_path)
-    draws = {"n_draws": options.n_draws, "seed": options.seed}
+    draws: dict[str, Any] = {"n_draws": options.n_draws, "seed": options.seed}
     evaluation = judge(material, threshold=options.threshold, events=options.events, **draws)
     groups = judge_subgroups(material, threshold=options.threshold, **draws) if options.subgroups else None
     tuned: tuple[NestedThreshold, ...] = ()
     if options.tune is not None:
-        tuned = nested_thresholds(
-            material.rows,
-            material.labels,
-            level=material.level,
-            split=material.split,
-            metric=options.tune,
-            n_draws=options.n_draws,
-            seed=options.seed,
-        )
+        tuned = nested_thresholds(material.rows, material.labels, metric=options.tune, **_where(material), **draws)
     pooled: tuple[PooledSeeds, ...] = ()
     if options.pool_seeds:
         methods = _methods(material.rows["system"].unique())
-        pooled = pool_seeds(
-            material.rows,
-            material.labels,
-            methods,
-            level=material.level,
-            split=material.split,
-            threshold=options.threshold,
-            n_draws=options.n_draws,
-            seed=options.seed,
-        )
+        settings = {"threshold": options.threshold, **_where(material), **draws}
+        pooled = pool_seeds(material.rows, material.labels, methods, **settings)
     if json_path is not None:
         record = {**evaluation.to_json(), "data": material.dataset.name, "data_notes": list(material.notes)}
         record["calibrations"] = [corrected.to_json() for corrected in material.calibrations]
+        reliability = reliability_rows(material.rows, material.labels, **_where(material))
+        record["reliability"] = [system.to_json() for system in reliability]
         record["pooled"] = [method.to_json() for method in pooled]
         record["tuned"] = [system.to_json() for system in tuned]
         write_json(record | ({"subgroups": groups.to_json()} if groups is not None else {}), json_path)
         return
     print_judged(evaluation, material, edition=material.dataset.edition)
-    from bah_mllm.report import print_events, print_subgroups, print_thresholds
-
     if options.events is not None:
         print_events(evaluation, console=plain_console())
     for method in pooled:
-        shown = (f"{name} {method.metrics[name]:.3f}" for name in ("f1", "macro_f1", "wf1") if method.metrics[name])
-        deviations = ", ".join(f"{text} (sd {method.seed_sd[text.split()[0]] or 0:.3f})" for text in shown)
-        print(f"pooled over {len(method.seeds)} seeds: {method.system}, {method.aggregation}: {deviations}")  # noqa: T201
+        print(_pooled_line(method))  # noqa: T201 - part of the result
     if tuned:
         print_thresholds(tuned, console=plain_console())
     if groups is not None:
         print_subgroups(groups, console=plain_console())
+
+
+def _where(material: Material) -> dict[str, Any]:
+    return {"level": material.level, "split": material.split}
+
+
+def _pooled_line(method: PooledSeeds) -> str:
+    """Return means and standard deviations over seeds; an undefined metric is left out, one of 0 is not."""
+    figures = [(name, method.metrics[name], method.seed_sd[name]) for name in ("f1", "macro_f1", "wf1")]
+    shown = [
+        f"{name} {mean:.3f} (sd {'-' if sd is None else format(sd, '.3f')})"
+        for name, mean, sd in figures
+        if mean is not None
+    ]
+    return f"pooled over {len(method.seeds)} seeds: {method.system}, {method.aggregation}: {', '.join(shown)}"
 
 
 def _methods(systems: Sequence[str]) -> dict[str, list[str]]:
@@ -401,17 +399,14 @@ def compare_and_print(material: Material, options: JudgeOptions, *, metric: str,
     matrix = compare_all(
         material.rows,
         material.labels,
-        level=material.level,
-        split=material.split,
         threshold=options.threshold,
         n_draws=options.n_draws,
         seed=options.seed,
+        **_where(material),
     )
     if json_path is not None:
         write_json({**matrix.to_json(), "data": material.dataset.name, "data_notes": list(material.notes)}, json_path)
         return
-    from bah_mllm.report import print_matrix
-
     console = plain_console()
     for note in material.notes:
         console.print(note, style="bold", markup=False)
@@ -420,6 +415,4 @@ def compare_and_print(material: Material, options: JudgeOptions, *, metric: str,
 
 def print_judged(evaluation: Evaluation, material: Material, *, edition: str | None) -> None:
     """Print a table to stdout, with the paper's values of an edition beside ours."""
-    from bah_mllm.report import print_evaluation
-
     print_evaluation(evaluation, console=plain_console(), edition=edition, header="; ".join(material.notes) or None)

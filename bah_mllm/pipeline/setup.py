@@ -11,6 +11,7 @@ from typing import Any
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level, Variant, Video
+from bah_mllm.cues.store import cue_paths
 from bah_mllm.dataset import Dataset, demo_root, open_dataset
 from bah_mllm.engines import ENGINES, EngineOptions
 from bah_mllm.media import RESIZERS, SAMPLERS
@@ -184,6 +185,8 @@ def _engine_options(config: RunConfig) -> EngineOptions:
 def _identity(
     config: RunConfig, dataset: Dataset, split: str | None, templates: tuple[PromptTemplate, ...], engine_name: str
 ) -> dict[str, Any]:
+    reads_cues = engine_name != "video-llava" or any(Need.CUES in template.variables for template in templates)
+    folder = cues_folder(config) if reads_cues else None
     without_use = {"windows", "hop"} if config.level is Level.VIDEO else set()
     settings = config.model_dump(mode="json", exclude=_NOT_IDENTITY | without_use)
     return {
@@ -194,6 +197,7 @@ def _identity(
         "prompts": {template.name: template.digest for template in templates},
         "engine": engine_name,
         **settings,
+        "cues_digest": None if folder is None else _digest_of_cues(folder, dataset.videos(split)),
     }
 
 
@@ -206,6 +210,15 @@ def _digest_of_words(videos: tuple[Video, ...]) -> str:
     for video in videos:
         words = video.transcript.text if video.transcript is not None else ""
         digest.update(json.dumps([video.video_id, words]).encode())
+    return digest.hexdigest()
+
+
+def _digest_of_cues(folder: Path, videos: tuple[Video, ...]) -> str:
+    """Return a digest of the cues that prompts may show: extracted anew, they make another run."""
+    digest = hashlib.sha256()
+    for video in videos:
+        for path in cue_paths(folder, video.video_id):
+            digest.update(path.read_bytes() if path.exists() else b"-")
     return digest.hexdigest()
 
 

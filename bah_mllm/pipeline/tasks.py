@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from bah_mllm.core.engine import Engine
+from bah_mllm.core.engine import EngineFacts
 from bah_mllm.core.errors import DataError, MediaError
 from bah_mllm.core.records import Clip, Level, RenderedPrompt, Status, Transcript, Variant, Video, WindowJob
 from bah_mllm.core.timeline import Length, Window, time_of
@@ -37,13 +37,13 @@ __all__ = ["Task", "Tasks", "donors", "needs_pixels", "system_name"]
 _IN_PLACE_OF_VIDEO = "Observed in the video, automatic and compared with this person's usual behaviour:"
 
 
-def system_name(template: PromptTemplate, engine: Engine, control: str | None = None) -> str:
+def system_name(template: PromptTemplate, engine: EngineFacts, control: str | None = None) -> str:
     """Return the name of a system: ``prompt@engine:model``, as a control run ``prompt~control@engine:model``."""
     prompt = template.name if control is None else f"{template.name}~{control}"
     return f"{prompt}@{engine.name}:{engine.model}"
 
 
-def needs_pixels(setup: Setup, engine: Engine) -> bool:
+def needs_pixels(setup: Setup, engine: EngineFacts) -> bool:
     """Return whether videos have to be decoded: the engine sees them, and a prompt asks about one."""
     return engine.capabilities.sees_video and any(Need.VIDEO in template.front.needs for template in setup.templates)
 
@@ -73,7 +73,7 @@ class Tasks:
         done: Keys of rows that need not be made again.
     """
 
-    def __init__(self, setup: Setup, engine: Engine, plans: Sequence[VideoPlan], done: set[PredictionKey]) -> None:
+    def __init__(self, setup: Setup, engine: EngineFacts, plans: Sequence[VideoPlan], done: set[PredictionKey]) -> None:
         self._setup = setup
         self._engine = engine
         self._plans = plans
@@ -308,7 +308,7 @@ class Tasks:
             start_s=0.0 if window is None else time_of(window.start, fps=plan.fps),
             stop_s=None if window is None else time_of(window.stop, fps=plan.fps),
             tokens_per_10s=config.cue_tokens_per_10s,
-            modalities=config.cue_modalities,
+            modalities=[name for name in config.cue_modalities if name != "words" or config.control != "no-transcript"],
         )
 
     def _without_media(self, plan: VideoPlan) -> tuple[PredictionRow, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from bah_mllm.core.engine import Engine
+from bah_mllm.core.engine import Engine, EngineFacts
 from bah_mllm.core.errors import BahError, ConfigError, EngineError, RunError
 from bah_mllm.core.records import Answer, Level, Status, WindowJob
 from bah_mllm.engines import load_engine
@@ -208,7 +208,7 @@ def _finished_already(setup: Setup) -> RunSummary | None:
     return summary
 
 
-def check_abilities(engine: Engine, setup: Setup) -> None:
+def check_abilities(engine: EngineFacts, setup: Setup) -> None:
     """Refuse what the engine cannot do.
 
     Raises:

@@ -46,6 +46,7 @@ __all__ = [
 JOURNAL_NAME = "predictions.jsonl"
 PARQUET_NAME = "predictions.parquet"
 _LOCK_NAME = ".lock"
+_LOCK_PATIENCE_S = 1.0  # a look at the status holds the lock for a moment
 
 
 class RunStore:
@@ -77,7 +78,7 @@ class RunStore:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=_LOCK_PATIENCE_S)
         except Timeout:
             raise RunError(
                 f"Another process is writing the run {self.folder}.",
@@ -238,16 +239,18 @@ def read_journal(journal: Path) -> list[PredictionRow]:
                     remedy="Delete that line and run the same command again: the row will be made anew.",
                 ) from None
             rows[row.key] = row
-    spans_known = {_without_span(row.key) for row in rows.values() if row.start_frame is not None}
+    spans_known = {_asked(row) for row in rows.values() if row.start_frame is not None}
     return [
         row
         for row in rows.values()
-        if row.start_frame is not None or not row.status.is_failure or _without_span(row.key) not in spans_known
+        if row.start_frame is not None or not row.status.is_failure or _asked(row) not in spans_known
     ]
 
 
-def _without_span(key: PredictionKey) -> tuple[object, ...]:
-    return (*key[:4], key[6])
+def _asked(row: PredictionRow) -> tuple[object, ...]:
+    """Return what was asked of a video, whatever its spans: a window in seconds has its frames from the file's rate."""
+    window = (row.window_s, None) if row.window_s is not None else (None, row.window_frames)
+    return (row.system, row.variant, row.video_id, row.level, *window)
 
 
 def read_run(folder: Path) -> list[PredictionRow]:

@@ -282,7 +282,9 @@ def test_subgroups_too_small_to_judge_are_left_out_with_the_reason(
     assert code == 0
     groups = json.loads(stdout)["subgroups"]
     assert "sex" in groups["left_out"]  # there is no metadata
-    assert "3" in json.dumps(groups["rows"])  # three participants are too few for any question
+    judged = [group for system in groups["rows"] for group in system["groups"]]
+    assert {(group["grouping"], group["left_out"]) for group in judged} == {("question", "fewer than 5 participants")}
+    assert all(group["n"] is None and group["metrics"] == {} for group in judged)
     code, stdout, _ = bah("evaluate", tmp_path / "run", "--subgroups", "--draws", 20)
     assert code == 0
     assert "question" in stdout
@@ -313,3 +315,15 @@ def test_segments_are_judged_with_their_rule_and_in_seconds(bah: Call, pristine_
     assert row["event_rule"]["max_gap_frames"] == 8
     assert row["false_alarms_per_minute"] is not None, "frame rates come from the files"
     assert "segment" in bah("evaluate", out, *rule, "--draws", 20)[1].lower()
+
+
+def test_reliability_bins_add_up_to_what_was_judged(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    lines = (pristine_root / "split" / "test.txt").read_text().splitlines()
+    truth = {line.split(",")[0]: int(line.split(",")[1]) for line in lines}
+    (tmp_path / "theirs.csv").write_text("video_id,p\n" + "".join(f"{video},0.9\n" for video in truth))
+    arguments = ("--data", pristine_root, "--level", "video", "--json", "-", "--draws", 0)
+    (system,) = json.loads(bah("evaluate", tmp_path / "theirs.csv", *arguments)[1])["reliability"]
+    filled = [one for one in system["bins"] if one["n"]]
+    assert [(one["n"], one["mean_score"], one["positive_share"]) for one in filled] == [
+        (len(truth), pytest.approx(0.9), pytest.approx(sum(truth.values()) / len(truth)))
+    ]

@@ -220,3 +220,35 @@ def test_statements_are_read_once_by_a_language_model_and_checked(
     stated = [(e.code, e.start_s, e.stop_s, e.text) for e in known[1] if e.source == "llm"]
     assert stated == [("language.no_opp", 1.0, 2.9, "no time for it")]
     assert "rejected" not in bah(*arguments)[2], "kept from the first reading"
+
+
+def test_cues_extracted_anew_are_another_run(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    make_cues(tmp_path / "cues", pristine_root)
+    arguments = [
+        "run",
+        "--data",
+        pristine_root,
+        "--engine",
+        "scripted",
+        "--prompt",
+        "cues_def1",
+        "--out",
+        tmp_path / "run",
+    ]
+    assert bah(*arguments, "--cues", tmp_path / "cues")[0] == 0
+    assert "already complete" in bah(*arguments, "--cues", tmp_path / "cues")[2]
+    path = next((tmp_path / "cues").rglob("*Question_4*.cues.jsonl"))
+    path.write_text("")
+    code, _, stderr = bah(*arguments, "--cues", tmp_path / "cues")
+    assert code == 2
+    assert "cues_digest" in stderr
+
+
+def test_without_transcript_the_cues_quote_no_words(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    make_cues(tmp_path / "cues", pristine_root)
+    arguments = ["run", "--data", pristine_root, "--engine", "scripted", "--prompt", "transcript_cues_def1"]
+    given = [*arguments, "--cues", tmp_path / "cues", "--dry-run"]
+    assert '"w0"' in bah(*given)[1]
+    hidden = bah(*given, "--control", "no-transcript")[1]
+    assert '"w0"' not in hidden
+    assert "smiles" in hidden

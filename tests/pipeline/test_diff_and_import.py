@@ -104,3 +104,13 @@ def test_runs_that_differ_in_their_seed_are_pooled(bah: Call, pristine_root: Pat
     assert pooled["seed_sd"]["f1"] == pytest.approx(statistics.stdev(f1s))
     assert "pooled over 3 seeds" in bah("evaluate", *runs, "--pool-seeds", "--draws", 20)[1]
     assert bah("evaluate", runs[0], "--pool-seeds")[0] == 2
+
+
+def test_a_pooled_metric_of_zero_is_shown_and_not_left_out(bah: Call, tmp_path: Path, pristine_root: Path) -> None:
+    script = tmp_path / "never.json"
+    script.write_text(json.dumps({"rules": [{"p_positive": 0.1}]}))
+    runs = [tmp_path / name for name in "ab"]
+    for seed, out in enumerate(runs):
+        arguments = ["--level", "video", "--seed", seed, "--model", script, "--out", out]
+        assert bah("run", "--data", pristine_root, "--engine", "scripted", *arguments)[0] == 0
+    assert "f1 0.000 (sd 0.000)" in bah("evaluate", *runs, "--pool-seeds", "--draws", 20)[1]

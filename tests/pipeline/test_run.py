@@ -495,3 +495,16 @@ def test_paths_that_cannot_be_read_or_written_are_two_lines(
     assert last[0].startswith("error: ")
     assert last[1].startswith("  try: ")
     assert "Traceback" not in stderr
+
+
+def test_a_restored_video_of_another_frame_rate_leaves_no_failure_behind(
+    bah: Call, data_root: Path, tmp_path: Path, write_grey_video: Callable[..., None]
+) -> None:
+    path = next(data_root.glob("Videos/*/*/*Question_1*.mp4"))
+    path.unlink()
+    arguments = run_arguments(data_root, tmp_path / "run", "--prompt", "simple", "--window", "1s")
+    assert bah(*arguments)[0] == 3
+    write_grey_video(path, 60, fps=30)
+    assert bah(*arguments)[0] == 0
+    rows = [row for row in read_run(tmp_path / "run") if question_of(row) == 1]
+    assert [(row.start_frame, row.stop_frame, row.status.value) for row in rows] == [(0, 30, "ok"), (30, 60, "ok")]
