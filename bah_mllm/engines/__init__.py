@@ -12,13 +12,16 @@ from bah_mllm.core.loading import load_named
 if TYPE_CHECKING:
     from bah_mllm.core.engine import Engine
 
-__all__ = ["ENGINES", "EngineOptions", "load_engine"]
+__all__ = ["DEFAULT_MODELS", "ENGINES", "EngineOptions", "load_engine"]
 
 ENGINES = {
     "scripted": "bah_mllm.engines.scripted:ScriptedEngine",
     "text": "bah_mllm.engines.text:TextEngine",
     "video-llava": "bah_mllm.engines.video_llava:VideoLlavaEngine",
 }
+
+DEFAULT_MODELS = {"text": "smollm2", "video-llava": "LanguageBind/Video-LLaVA-7B-hf"}
+"""Engine to the model that it loads where none is named."""
 
 _CHOICES = {
     "dtype": ("auto", "float32", "bfloat16", "float16"),

@@ -30,6 +30,7 @@ from transformers import DynamicCache, VideoLlavaForConditionalGeneration
 from bah_mllm.core.engine import Capabilities
 from bah_mllm.core.errors import ConfigError, EngineError
 from bah_mllm.core.records import Answer, Status, WindowJob
+from bah_mllm.engines import DEFAULT_MODELS
 from bah_mllm.engines.batching import Batches, fill_in, new_counters
 from bah_mllm.engines.language_model import LanguageModel
 from bah_mllm.engines.loading import (
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WRAPPERS", "Preprocessing", "VideoLlavaEngine"]
 
-_DEFAULT_MODEL = "LanguageBind/Video-LLaVA-7B-hf"
 _MAX_FEATURE_BYTES = 2**30  # in main memory: about 500 frames of the 7B model in bfloat16, the windows of a video
 _VIDEO = "<video>"
 
@@ -136,7 +136,7 @@ class VideoLlavaEngine:
                 remedy=f"Choose one of: {', '.join(WRAPPERS)}.",
             )
         self._options = options
-        self._checkpoint = find_checkpoint(options.model or _DEFAULT_MODEL, revision=options.revision)
+        self._checkpoint = find_checkpoint(options.model or DEFAULT_MODELS[self.name], revision=options.revision)
         config = load_config(self._checkpoint, model_type="video_llava")
         self.model = self._checkpoint.name
         self.counters = new_counters()

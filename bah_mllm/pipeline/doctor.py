@@ -117,6 +117,7 @@ def _devices() -> Iterator[Check]:
 
 
 def _models() -> Iterator[Check]:
+    from bah_mllm.engines import DEFAULT_MODELS
     from bah_mllm.engines.models import list_models
 
     for model in list_models():
@@ -125,7 +126,7 @@ def _models() -> Iterator[Check]:
             yield Check("models", name, "ok", "ready")
         else:
             yield Check("models", name, "absent", "not on this machine", f"bah-mllm models get {name}")
-    hub_id = "LanguageBind/Video-LLaVA-7B-hf"
+    hub_id = DEFAULT_MODELS["video-llava"]
     if not is_installed("huggingface_hub"):
         return
     cached = importlib.import_module("huggingface_hub").try_to_load_from_cache(hub_id, "config.json")

@@ -10,7 +10,7 @@ from typing import Any
 
 from bah_mllm.core.engine import Capabilities, EngineFacts
 from bah_mllm.core.records import Level
-from bah_mllm.engines import load_engine
+from bah_mllm.engines import DEFAULT_MODELS, load_engine
 from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.pipeline.plan import plan_videos
 from bah_mllm.pipeline.setup import Setup, prepare
@@ -121,8 +121,7 @@ def _model_size(setup: Setup) -> _Size | None:
 
     if not is_installed("transformers") or not is_installed("accelerate"):
         return None
-    defaults = {"text": "smollm2", "video-llava": "LanguageBind/Video-LLaVA-7B-hf"}
-    model: str | Path = setup.options.model or defaults[setup.engine_name]
+    model: str | Path = setup.options.model or DEFAULT_MODELS[setup.engine_name]
     import transformers
     from accelerate import init_empty_weights
 
