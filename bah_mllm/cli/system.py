@@ -17,7 +17,7 @@ def doctor(
     Example: bah-mllm doctor
     """
     from bah_mllm.pipeline.doctor import as_json, examine, print_report
-    from bah_mllm.pipeline.status import write_json
+    from bah_mllm.report.json_output import write_json
 
     checks = examine()
     if json_path is not None:

@@ -10,7 +10,7 @@ from bah_mllm.dataset.bah import DEMO_MARKER, has_bah_parts, has_split_files, op
 from bah_mllm.dataset.dataset import Dataset
 from bah_mllm.dataset.manifest import MANIFEST_SUFFIXES, open_folder, open_manifest
 
-__all__ = ["KINDS", "demo_root", "open_dataset"]
+__all__ = ["KINDS", "dataset_and_split", "demo_root", "open_dataset"]
 
 KINDS = ("bah", "split-files", "manifest", "folder")
 
@@ -78,3 +78,20 @@ def demo_root() -> Path:
             remedy="Install bah-mllm from its wheel, or build the demo set with the script in scripts/.",
         )
     return folder
+
+
+def dataset_and_split(data: str | None, split: str | None) -> tuple[Dataset, str | None]:
+    """Open the data set that ``--data`` names (None: the demo set) and settle which split is meant.
+
+    Raises:
+        ConfigError: The data set has no such split.
+    """
+    dataset = open_dataset(Path(data) if data is not None else demo_root())
+    if split is None:
+        split = "test" if "test" in dataset.splits else None
+    elif split not in dataset.splits:
+        there = ", ".join(dataset.splits) or "none"
+        raise ConfigError(
+            f"{dataset.name} has no split {split!r} (there are: {there}).", remedy="Choose --split from these."
+        )
+    return dataset, split

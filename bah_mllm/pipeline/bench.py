@@ -18,8 +18,8 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Clip, RenderedPrompt, WindowJob
 from bah_mllm.core.timeline import Window, plan_windows
 from bah_mllm.media import ClipSpec, DecodeReport, read_clips
-from bah_mllm.pipeline.status import write_json
 from bah_mllm.prompting import PromptValues, find_prompt, render_prompt
+from bah_mllm.report.json_output import write_json
 
 __all__ = ["BENCHES", "print_bench"]
 

@@ -36,13 +36,12 @@ from bah_mllm.cues.sound_events import sound_events
 from bah_mllm.cues.store import Observation, read_cues, write_cues
 from bah_mllm.cues.usual import pool
 from bah_mllm.cues.visual_events import visual_events
-from bah_mllm.dataset import Dataset, demo_root, open_dataset
+from bah_mllm.dataset import Dataset, dataset_and_split, demo_root, open_dataset
 from bah_mllm.media import read_audio
-from bah_mllm.pipeline.progress import say
-from bah_mllm.pipeline.setup import dataset_and_split
-from bah_mllm.pipeline.status import check_json_path, write_json
 from bah_mllm.predictions.manifest import write_atomically
 from bah_mllm.report.console import plain_console
+from bah_mllm.report.json_output import check_json_path, write_json
+from bah_mllm.report.progress import say
 from bah_mllm.report.timeline import TimelineEvent, draw_timeline, timeline_text
 
 __all__ = ["Signals", "extract_cues", "load_signals", "print_scores", "rendered", "score_folder", "show_cues"]

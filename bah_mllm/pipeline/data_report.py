@@ -8,8 +8,8 @@ from pathlib import Path
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import DataReport, Dataset, DataStats, check_dataset, demo_root, open_dataset, stats_dataset
 from bah_mllm.media import ClipSpec, DecodeReport, probe, read_clips
-from bah_mllm.pipeline.status import check_json_path, write_json
 from bah_mllm.report.console import plain_console
+from bah_mllm.report.json_output import check_json_path, write_json
 
 __all__ = ["print_check", "print_stats"]
 

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bah_mllm.pipeline.status import write_json
 from bah_mllm.predictions import Manifest, PredictionRow, read_manifest, read_run
+from bah_mllm.report.json_output import write_json
 
 __all__ = ["diff_runs", "print_diff"]
 

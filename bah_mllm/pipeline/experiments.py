@@ -15,10 +15,10 @@ from bah_mllm.core.records import Level
 from bah_mllm.evaluation import Evaluation, Result, published_results
 from bah_mllm.pipeline.config import load_run_config
 from bah_mllm.pipeline.judging import gather, judge, print_judged
-from bah_mllm.pipeline.progress import say
-from bah_mllm.pipeline.status import write_json
 from bah_mllm.pipeline.zero_shot import run
 from bah_mllm.predictions.manifest import write_atomically
+from bah_mllm.report.json_output import write_json
+from bah_mllm.report.progress import say
 
 __all__ = ["EXPERIMENTS", "Experiment", "run_experiment"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.dataset import dataset_and_split
 from bah_mllm.evaluation import read_foreign
 from bah_mllm.pipeline.judging import resolve_ids
-from bah_mllm.pipeline.progress import say
-from bah_mllm.pipeline.setup import dataset_and_split
 from bah_mllm.predictions import COLUMNS, PredictionRow, RunStore
+from bah_mllm.report.progress import say
 
 __all__ = ["import_predictions"]
 

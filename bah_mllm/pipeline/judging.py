@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bah_mllm.core.errors import BahError, ConfigError, DataError
 from bah_mllm.core.records import Level, Variant, Video
-from bah_mllm.dataset import Dataset
+from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.evaluation import Evaluation, Labels, TrainPrior, VideoLabels, evaluate_rows, read_foreign
 from bah_mllm.evaluation.calibration import Transformed, reliability_rows, transform_rows
 from bah_mllm.evaluation.compare import compare_all
@@ -20,13 +20,12 @@ from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
 from bah_mllm.media import probe
 from bah_mllm.pipeline.config import project_settings
 from bah_mllm.pipeline.plan import plan_videos
-from bah_mllm.pipeline.progress import say
-from bah_mllm.pipeline.setup import dataset_and_split
-from bah_mllm.pipeline.status import check_json_path, write_json
 from bah_mllm.predictions import Manifest, read_manifest, read_run, rows_to_frame
 from bah_mllm.predictions.manifest import MANIFEST_NAME
 from bah_mllm.report import print_evaluation, print_events, print_matrix, print_subgroups, print_thresholds
 from bah_mllm.report.console import plain_console
+from bah_mllm.report.json_output import check_json_path, write_json
+from bah_mllm.report.progress import say
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,14 +12,14 @@ from typing import Any
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level, Variant, Video
 from bah_mllm.cues.store import cue_paths
-from bah_mllm.dataset import Dataset, demo_root, open_dataset
+from bah_mllm.dataset import Dataset, dataset_and_split, demo_root
 from bah_mllm.engines import ENGINES, EngineOptions
 from bah_mllm.media import RESIZERS, SAMPLERS
 from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.prompting import Need, PromptTemplate, find_prompt
 from bah_mllm.scoring import PARSERS
 
-__all__ = ["Setup", "dataset_and_split", "prepare"]
+__all__ = ["Setup", "prepare"]
 
 # Settings that change how fast a run goes or where it is written, not what it finds.
 _NOT_IDENTITY = {"data", "split", "prompts", "prompts_dirs", "engine", "device", "batch", "limit", "out"}
@@ -141,23 +141,6 @@ def cues_folder(config: RunConfig) -> Path | None:
         return folder
     shipped = demo_root() / "cues"
     return shipped if config.data is None and shipped.is_dir() else None
-
-
-def dataset_and_split(data: str | None, split: str | None) -> tuple[Dataset, str | None]:
-    """Open the data set that ``--data`` names (None: the demo set) and settle which split is meant.
-
-    Raises:
-        ConfigError: The data set has no such split.
-    """
-    dataset = open_dataset(Path(data) if data is not None else demo_root())
-    if split is None:
-        split = "test" if "test" in dataset.splits else None
-    elif split not in dataset.splits:
-        there = ", ".join(dataset.splits) or "none"
-        raise ConfigError(
-            f"{dataset.name} has no split {split!r} (there are: {there}).", remedy="Choose --split from these."
-        )
-    return dataset, split
 
 
 def _variants(config: RunConfig) -> tuple[Variant, ...]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bah_mllm.core.errors import ConfigError
 from bah_mllm.predictions import is_being_written, read_manifest, read_run
+from bah_mllm.report.json_output import write_json
 
-__all__ = ["check_json_path", "print_status", "run_status", "write_json"]
+__all__ = ["print_status", "run_status"]
 
 
 def run_status(folder: Path) -> dict[str, Any]:
@@ -73,30 +70,6 @@ def print_status(folder: Path, *, json_path: str | None) -> None:
     for note in state["notes"]:
         table.add_row("note", note)
     plain_console().print(table)
-
-
-def check_json_path(json_path: str | None) -> None:
-    """Refuse a path that cannot be written, before the work whose result it is for.
-
-    Raises:
-        ConfigError: Its folder is not there or cannot be written, or it is a folder itself.
-    """
-    if json_path in (None, "-"):
-        return
-    path = Path(json_path)
-    if not json_path or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ConfigError(
-            f"The file {json_path!r} for --json cannot be written.", remedy="Name a file in a folder of yours, or -."
-        )
-
-
-def write_json(value: object, json_path: str) -> None:
-    """Write a value as JSON to a file, or to stdout where the path is ``-``."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if json_path == "-":
-        sys.stdout.write(text)
-    else:
-        Path(json_path).write_text(text, encoding="utf-8")
 
 
 def _listing(values: dict[str, Any]) -> str:

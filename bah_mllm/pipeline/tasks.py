@@ -17,7 +17,6 @@ from bah_mllm.cues.rendering import render_cues
 from bah_mllm.cues.store import Observation, read_cues
 from bah_mllm.media import ClipSpec, DecodeReport, read_clips
 from bah_mllm.pipeline.plan import WHOLE_VIDEO, Lengths, Span, VideoPlan, plan_spans
-from bah_mllm.pipeline.progress import say
 from bah_mllm.pipeline.setup import Setup, cues_folder
 from bah_mllm.predictions import PredictionKey, PredictionRow
 from bah_mllm.prompting import (
@@ -29,6 +28,7 @@ from bah_mllm.prompting import (
     neutralise,
     render_prompt,
 )
+from bah_mllm.report.progress import say
 from bah_mllm.transcripts import words_in
 
 __all__ = ["Task", "Tasks", "donors", "needs_pixels", "system_name"]

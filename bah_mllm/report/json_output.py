@@ -1,0 +1,36 @@
+"""Results for programs: JSON to a file or to stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from bah_mllm.core.errors import ConfigError
+
+__all__ = ["check_json_path", "write_json"]
+
+
+def check_json_path(json_path: str | None) -> None:
+    """Refuse a path that cannot be written, before the work whose result it is for.
+
+    Raises:
+        ConfigError: Its folder is not there or cannot be written, or it is a folder itself.
+    """
+    if json_path in (None, "-"):
+        return
+    path = Path(json_path)
+    if not json_path or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(
+            f"The file {json_path!r} for --json cannot be written.", remedy="Name a file in a folder of yours, or -."
+        )
+
+
+def write_json(value: object, json_path: str) -> None:
+    """Write a value as JSON to a file, or to stdout where the path is ``-``."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if json_path == "-":
+        sys.stdout.write(text)
+    else:
+        Path(json_path).write_text(text, encoding="utf-8")
