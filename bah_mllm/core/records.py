@@ -54,6 +54,7 @@ class Status(StrEnum):
     NO_TRANSCRIPT = "no_transcript"  # the prompt needs words, and there are none
     NO_QUESTION = "no_question"  # the prompt names the question, and it is unknown which one was asked
     NO_CUES = "no_cues"  # the prompt names observed cues, and nobody looked at the video
+    NO_FEATURES = "no_features"  # a trained model needs features of the video, and there are none
     TOO_LONG = "too_long"  # the prompt does not fit into the model's context
     ENGINE_ERROR = "engine_error"
 

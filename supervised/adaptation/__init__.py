@@ -1,0 +1,1 @@
+"""Adaptation to each participant, with and without source data."""

@@ -1,0 +1,1 @@
+"""Features of face, voice and words: one row per frame of a video, on disk."""

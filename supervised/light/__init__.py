@@ -1,0 +1,1 @@
+"""Light baselines at video level: trees and linear models on language, cues and sentence embeddings."""

@@ -1,0 +1,1 @@
+"""Backbones of faces, and fusion models over features."""

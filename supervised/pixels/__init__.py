@@ -1,0 +1,1 @@
+"""Training of face backbones on pixels."""

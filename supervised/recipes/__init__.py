@@ -1,0 +1,1 @@
+"""Recipes (TOML) and the main flows that they steer."""

@@ -1,0 +1,1 @@
+"""Windows and batches of features, the one training loop, and prediction."""
