@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 from bah_mllm.core.records import Status
 from bah_mllm.predictions import PredictionRow
 
-__all__ = ["RunProgress", "Stopwatch", "say"]
+__all__ = ["LiveLine", "RunProgress", "Stopwatch", "say"]
 
 _Item = TypeVar("_Item")
 
@@ -52,6 +52,28 @@ class Stopwatch:
                 except StopIteration:
                     return
             yield item
+
+
+class LiveLine:
+    """A line that is written over while work goes on; nothing where stderr is not a terminal."""
+
+    _EVERY_S = 0.25
+
+    def __init__(self) -> None:
+        self._is_shown = sys.stderr.isatty()
+        self._shown_at = 0.0
+
+    def show(self, text: str) -> None:
+        """Replace the line, at most four times a second."""
+        now = perf_counter()
+        if self._is_shown and now - self._shown_at >= self._EVERY_S:
+            self._shown_at = now
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+    def clear(self) -> None:
+        """Leave an empty line behind."""
+        if self._is_shown and self._shown_at:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
 
 
 class RunProgress:
