@@ -1,1 +1,5 @@
 """Features of face, voice and words: one row per frame of a video, on disk."""
+
+from supervised.features.store import FeatureSet, FeatureStore, StoredFeatures
+
+__all__ = ["FeatureSet", "FeatureStore", "StoredFeatures"]

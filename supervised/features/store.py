@@ -1,0 +1,394 @@
+"""Features on disk: one row per decoded frame, memory-mapped, a set for each extractor.
+
+::
+
+    FEATURES/face-resnet18/set.json                  modality, width, settings
+                           index.jsonl               a line per video: its digest, frames and fps, or its problem
+                           arrays/<digest>.npy       rows of all videos with that content
+                           arrays/<digest>.valid.npy, arrays/<digest>.flipped.npy
+
+The digest is of all that decides about the rows, so videos of the same content share them. Every file appears whole or
+not at all, and the last line of a video in the index counts: a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bah_mllm.core.errors import ConfigError, DataError
+from bah_mllm.predictions.manifest import write_atomically
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+__all__ = ["FeatureSet", "FeatureStore", "StoredFeatures"]
+
+Modality = Literal["visual", "audio", "text"]
+
+_SET, _INDEX, _ARRAYS = "set.json", "index.jsonl", "arrays"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class FeatureSet(BaseModel):
+    """What a set of features is.
+
+    Args:
+        name: ``<extractor>-<weights>``, as recipes name it.
+        modality: ``visual``, ``audio`` or ``text``.
+        dim: Width of a row.
+        has_flipped: Every video has a twin of horizontally flipped pictures.
+        settings: All that decides about the rows besides the videos: weights, layers, alignment ...
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    modality: Modality
+    dim: int = Field(ge=1)
+    has_flipped: bool = False
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredFeatures:
+    """The features of one video.
+
+    Args:
+        values: float16 or float32, shape (n_frames, dim), memory-mapped; zeros where not valid.
+        is_valid: Shape (n_frames,): False where the modality says nothing of a frame.
+        n_frames: Frames of the decoded video, at least 1.
+        fps: Frames a second; None where the file does not tell.
+    """
+
+    values: Float[np.ndarray, "frames dim"]
+    is_valid: Bool[np.ndarray, " frames"]
+    n_frames: int
+    fps: float | None
+
+
+class _Entry(BaseModel):
+    """A line of an index: rows under a digest, or the problem."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    video_id: str
+    digest: str | None = None
+    n_frames: int = 0
+    fps: float | None = None
+    note: str = ""
+    problem: str | None = None
+
+
+@dataclass(slots=True)
+class _Index:
+    """The entries of a set as they were in a file of a certain size."""
+
+    size: int = -1
+    entries: dict[str, _Entry] = field(default_factory=dict)
+
+
+class FeatureStore:
+    """The sets of features below a folder. Several processes may read and add at the same time.
+
+    Args:
+        root: The folder; made on the first write.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).expanduser()
+        self._sets: dict[str, FeatureSet] = {}
+        self._indices: dict[str, _Index] = {}
+        self._checked: set[Path] = set()
+
+    def __repr__(self) -> str:
+        return f"FeatureStore({str(self.root)!r})"
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the sets, sorted."""
+        return tuple(sorted(path.parent.name for path in self.root.glob(f"*/{_SET}")))
+
+    def info(self, name: str) -> FeatureSet:
+        """Return what a set is.
+
+        Raises:
+            DataError: There is no such set, or its description is damaged.
+        """
+        if name not in self._sets:
+            self._sets[name] = self._read_set(name)
+        return self._sets[name]
+
+    def video_ids(self, name: str) -> tuple[str, ...]:
+        """Return the videos that have features in a set, sorted."""
+        return tuple(sorted(key for key, entry in self._entries(name).items() if entry.problem is None))
+
+    def problem(self, name: str, video_id: str) -> str | None:
+        """Return why a video has no features in a set; None where it has some."""
+        entry = self._entries(name).get(video_id)
+        return "its features were not extracted" if entry is None else entry.problem
+
+    def note(self, name: str, video_id: str) -> str:
+        """Return what a reader should know of a video's features (words without times ...), or ``""``."""
+        entry = self._entries(name).get(video_id)
+        return "" if entry is None else entry.note
+
+    def read(self, name: str, video_id: str, *, flipped: bool = False) -> StoredFeatures:
+        """Return the features of a video, memory-mapped.
+
+        Args:
+            name: Of the set.
+            video_id: As in the data set.
+            flipped: The twin of horizontally flipped pictures.
+
+        Raises:
+            DataError: There is no such set, the video has no features in it (``problem`` says why) or no flipped twin,
+                or a file is damaged or holds NaN.
+        """
+        info, problem = self.info(name), self.problem(name, video_id)
+        if problem is not None:
+            raise DataError(f"{video_id} has no features {name}: {problem}.", remedy="Run `bah-mllm features` on it.")
+        if flipped and not info.has_flipped:
+            raise DataError(
+                f"The features {name} have no flipped twin.", remedy="Run `bah-mllm features` with --flipped."
+            )
+        entry = self._entries(name)[video_id]
+        base = self._arrays(name) / str(entry.digest)
+        values = self._load(base.with_name(f"{base.name}{'.flipped' if flipped else ''}.npy"))
+        is_valid = self._load(base.with_name(f"{base.name}.valid.npy"))
+        if values.shape != (entry.n_frames, info.dim) or is_valid.shape != (entry.n_frames,):
+            raise DataError(
+                f"The features {name} of {video_id} have the shape {values.shape} and a mask of {is_valid.shape}, "
+                f"not ({entry.n_frames}, {info.dim}).",
+                remedy="Delete the set's folder and run `bah-mllm features` again.",
+            )
+        return StoredFeatures(values, np.asarray(is_valid), entry.n_frames, entry.fps)
+
+    def create(self, info: FeatureSet) -> None:
+        """Make a set, or check that the one of that name is the same.
+
+        Raises:
+            ConfigError: A set of that name was made in another way; names what differs first.
+        """
+        if not _NAME.fullmatch(info.name):
+            raise ConfigError(
+                f"{info.name!r} cannot be the name of a feature set.",
+                remedy="Use letters, digits and .-_+ only, a letter or digit first.",
+            )
+        with self._locked(info.name):
+            if (self.root / info.name / _SET).exists():
+                _refuse_difference(self._read_set(info.name), info)
+            else:
+                text = info.model_dump_json(indent=1) + "\n"
+                write_atomically(self.root / info.name / _SET, text.encode())
+        self._sets[info.name] = info
+
+    def add(
+        self,
+        name: str,
+        video_id: str,
+        values: Float[np.ndarray, "frames dim"],
+        is_valid: Bool[np.ndarray, " frames"] | None = None,
+        *,
+        fps: float | None,
+        flipped: Float[np.ndarray, "frames dim"] | None = None,
+        digest: str | None = None,
+        note: str = "",
+    ) -> None:
+        """Write the features of a video.
+
+        Args:
+            name: A set that ``create`` made.
+            video_id: As in the data set; features that it has are replaced.
+            values: One row per decoded frame, shape (n_frames, dim), n_frames at least 1. Kept as float16 where they
+                are that, else as float32; rows that are not valid are kept as zeros.
+            is_valid: Shape (n_frames,); all True where None.
+            fps: Frames a second, or None where unknown.
+            flipped: The twin of horizontally flipped pictures; given exactly where the set has one.
+            digest: 64 hexadecimal digits of all that decides about the rows; of the rows themselves where None.
+            note: What a reader of these features should know.
+
+        Raises:
+            DataError: A shape does not fit the set, or a valid row holds NaN or infinity.
+        """
+        info = self.info(name)
+        if (flipped is not None) != info.has_flipped:
+            what = "needs a flipped twin of" if info.has_flipped else "has no flipped twins, but got one of"
+            raise DataError(f"The set {name} {what} {video_id}.", remedy="Make the set with the right has_flipped.")
+        is_valid = np.ones(len(values), bool) if is_valid is None else np.asarray(is_valid, bool)
+        arrays = {".npy": _checked_rows(values, is_valid, info, video_id), ".valid.npy": is_valid}
+        if flipped is not None:
+            arrays[".flipped.npy"] = _checked_rows(flipped, is_valid, info, video_id)
+        contents = {suffix: _npy(array) for suffix, array in arrays.items()}
+        digest = hashlib.sha256(b"".join(contents.values())).hexdigest() if digest is None else digest
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(f"a digest has 64 hexadecimal digits, not {digest!r}")
+        folder = self._arrays(name)
+        folder.mkdir(exist_ok=True)
+        for suffix, content in contents.items():
+            write_atomically(folder / f"{digest}{suffix}", content)
+            self._checked.discard(folder / f"{digest}{suffix}")
+        entry = _Entry(video_id=video_id, digest=digest, n_frames=len(is_valid), fps=fps, note=note)
+        self._append(name, entry)
+
+    def share(self, name: str, video_id: str, digest: str) -> bool:
+        """Give a video the features that another one of the same digest has; return whether there are any."""
+        entries = self._entries(name)
+        of_video = entries.get(video_id)
+        if of_video is not None and of_video.digest == digest:
+            return True
+        twin = next((entry for entry in entries.values() if entry.digest == digest), None)
+        if twin is None:
+            return False
+        self._append(name, twin.model_copy(update={"video_id": video_id}))
+        return True
+
+    def fail(self, name: str, video_id: str, problem: str, *, digest: str | None = None) -> None:
+        """Write that a video has no features in a set, and why.
+
+        Args:
+            name: A set that ``create`` made.
+            video_id: As in the data set.
+            problem: The end of the sentence "it has no features: ...". Never a participant's words.
+            digest: Of what was tried, so that it is not tried again before something changes.
+        """
+        self.info(name)
+        self._append(name, _Entry(video_id=video_id, digest=digest, problem=problem))
+
+    def _read_set(self, name: str) -> FeatureSet:
+        path = self.root / name / _SET
+        try:
+            return FeatureSet.model_validate_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            there = ", ".join(self.names()) or "none"
+            near = get_close_matches(name, self.names(), n=1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise DataError(
+                f"There are no features {name!r} in {self.root} (there are: {there}).",
+                remedy=f"{hint}Run `bah-mllm features ROOT --out {self.root}` first.",
+            ) from None
+        except ValidationError as error:
+            raise _damaged(path, 1, error) from None
+
+    def _entries(self, name: str) -> dict[str, _Entry]:
+        """Return the entries of a set, read anew where the file has grown."""
+        self.info(name)
+        path, known = self.root / name / _INDEX, self._indices.setdefault(name, _Index())
+        size = path.stat().st_size if path.exists() else 0
+        if size != known.size:
+            known.entries = _parsed(path) if size else {}
+            known.size = size
+        return known.entries
+
+    def _append(self, name: str, entry: _Entry) -> None:
+        path = self.root / name / _INDEX
+        with self._locked(name), path.open("a+b") as file:
+            if file.tell():
+                file.seek(-1, io.SEEK_END)
+                if file.read(1) != b"\n":  # the line that a kill tore; a reader skips it
+                    file.write(b"\n")
+            file.write(entry.model_dump_json().encode() + b"\n")
+
+    def _locked(self, name: str) -> FileLock:
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / ".lock")
+
+    def _arrays(self, name: str) -> Path:
+        return self.root / name / _ARRAYS
+
+    def _load(self, path: Path) -> np.ndarray:
+        try:
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            is_sound = path in self._checked or bool(np.isfinite(array).all())
+        except (OSError, ValueError, EOFError):
+            raise DataError(
+                f"The features {path} are missing or damaged.",
+                remedy="Delete the set's folder and run `bah-mllm features` again.",
+            ) from None
+        if not is_sound:
+            raise DataError(
+                f"The features {path} hold NaN or infinity.",
+                remedy="Delete the set's folder and run `bah-mllm features` again.",
+            )
+        self._checked.add(path)
+        return array
+
+
+def _checked_rows(
+    values: np.ndarray, is_valid: np.ndarray, info: FeatureSet, video_id: str
+) -> Float[np.ndarray, "frames dim"]:
+    """Return rows as they are kept: float16 or float32, zeros where not valid."""
+    if values.ndim != 2 or values.shape[1] != info.dim or is_valid.shape != values.shape[:1] or not len(values):
+        raise DataError(
+            f"Features {info.name} of {video_id} must have the shape (frames, {info.dim}) and a mask of one value a "
+            f"frame, but got {values.shape} and {is_valid.shape}.",
+            remedy="Give one row for every frame that decodes.",
+        )
+    with np.errstate(over="ignore"):
+        rows = np.where(is_valid[:, None], values, 0).astype(np.float16 if values.dtype == np.float16 else np.float32)
+    if not np.isfinite(rows).all():
+        n_bad = int((~np.isfinite(rows).all(axis=1)).sum())
+        raise DataError(
+            f"{n_bad:,} of {len(rows):,} rows of the features {info.name} of {video_id} hold NaN or infinity.",
+            remedy="Check the weights, keep the features as float32, or mark these frames as not valid.",
+        )
+    return rows
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _parsed(path: Path) -> dict[str, _Entry]:
+    entries = {}
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            entry = _Entry.model_validate_json(line)
+        except ValidationError as error:
+            is_torn = error.errors()[0]["type"] == "json_invalid"
+            if is_torn:  # by a kill; the video counts as not done
+                continue
+            raise _damaged(path, number, error) from None
+        entries[entry.video_id] = entry
+    return entries
+
+
+def _damaged(path: Path, line: int, error: ValidationError) -> DataError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "line"
+    return DataError(
+        f"{path}, line {line}: {where}: {first['msg']}.",
+        remedy="Delete the set's folder and run `bah-mllm features` again.",
+    )
+
+
+def _refuse_difference(there: FeatureSet, wanted: FeatureSet) -> None:
+    old, new = _flat(there), _flat(wanted)
+    for key in dict.fromkeys([*old, *new]):
+        if old.get(key) != new.get(key):
+            raise ConfigError(
+                f"The features {there.name} were made with {key} = {old.get(key)!r}, not {new.get(key)!r}.",
+                remedy="Give the same settings, another --out, or a --suffix for the names of the new sets.",
+            )
+
+
+def _flat(info: FeatureSet) -> Mapping[str, Any]:
+    described = json.loads(info.model_dump_json())
+    return {**{key: described[key] for key in ("modality", "dim", "has_flipped")}, **described["settings"]}
