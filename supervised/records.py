@@ -7,7 +7,7 @@ Conventions: frames are counted from 0 and are those of the decoded video; array
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
@@ -37,6 +37,8 @@ class VideoFeatures:
             features there are zeros.
         frame_labels: 1 A/H, 0 none, -1 unlabelled, shape (n_frames,); None where nothing is known.
         label: Of the whole video, or None.
+        flipped: By modality, the features of horizontally flipped pictures, where a store has them and they are asked
+            for; the same shapes as ``features``.
     """
 
     video_id: str
@@ -48,6 +50,7 @@ class VideoFeatures:
     is_valid: Mapping[str, Bool[np.ndarray, " frames"]]
     frame_labels: Int8[np.ndarray, " frames"] | None
     label: int | None
+    flipped: Mapping[str, Float[np.ndarray, "frames dim"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

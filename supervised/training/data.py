@@ -1,0 +1,263 @@
+"""From stored features and labels to batches of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from bah_mllm.core.errors import BahError, ConfigError, DataError
+from bah_mllm.core.records import Video
+from bah_mllm.core.timeline import Window
+from bah_mllm.dataset import Dataset
+from supervised.features.store import FeatureStore, StoredFeatures
+from supervised.records import IGNORED, MODALITIES, Batch, VideoFeatures
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int8
+
+__all__ = [
+    "LoadedVideos",
+    "Standard",
+    "TrainingWindow",
+    "fit_standard",
+    "load_video",
+    "load_videos",
+    "make_batch",
+    "training_windows",
+]
+
+_MIN_SD = 1e-6  # a constant dimension becomes zero, not an explosion
+
+
+class LoadedVideos(NamedTuple):
+    """Videos with features, and those without.
+
+    Attributes:
+        videos: In the order of the data set.
+        left_out: Video to the reason why it cannot be used.
+        notes: What was mended, counted.
+    """
+
+    videos: list[VideoFeatures]
+    left_out: dict[str, str]
+    notes: list[str]
+
+
+class TrainingWindow(NamedTuple):
+    """A window of one of several videos.
+
+    Attributes:
+        video: Number of the video in the list.
+        window: Its span of frames.
+    """
+
+    video: int
+    window: Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standard:
+    """Mean and standard deviation of every dimension, by modality; modalities that are left as they are have none.
+
+    Args:
+        mean: Shape (dim,).
+        sd: Shape (dim,), with n - 1, above 0.
+    """
+
+    mean: Mapping[str, Float[np.ndarray, " dim"]] = field(default_factory=dict)
+    sd: Mapping[str, Float[np.ndarray, " dim"]] = field(default_factory=dict)
+
+    def apply(
+        self, modality: str, values: Float[np.ndarray, "frames dim"], is_valid: np.ndarray
+    ) -> Float[np.ndarray, "frames dim"]:
+        """Return float32 features with mean 0 and deviation 1; zeros where not valid."""
+        values = np.asarray(values, dtype=np.float32)
+        if modality in self.mean:
+            values = (values - self.mean[modality]) / self.sd[modality]
+        return np.where(is_valid[:, None], values, np.float32(0.0))
+
+
+def load_videos(
+    store: FeatureStore, sets: Mapping[str, str], dataset: Dataset, videos: Sequence[Video], *, flipped: bool = False
+) -> LoadedVideos:
+    """Return the videos that have features in every set; the others with the reason.
+
+    Args:
+        store: Where features lie.
+        sets: Modality to the name of its set, the leading modality first.
+        dataset: Where labels come from.
+        videos: Of that data set.
+        flipped: Also the features of flipped pictures, where a set has them.
+
+    Raises:
+        DataError: There is no such set.
+        ConfigError: A set is of another modality.
+    """
+    for modality, name in sets.items():
+        there = store.info(name).modality
+        if modality not in MODALITIES or there != modality:
+            raise ConfigError(
+                f"The feature set {name!r} is {there}, but the recipe takes it as {modality}.",
+                remedy=f"Name it under features.{there}.",
+            )
+    loaded: list[VideoFeatures] = []
+    left_out: dict[str, str] = {}
+    n_mended = 0
+    for video in videos:
+        try:
+            one = load_video(store, sets, dataset, video, flipped=flipped)
+        except BahError as error:
+            left_out[video.video_id] = error.problem
+            continue
+        loaded.append(one.video)
+        n_mended += one.n_labels not in (None, one.video.n_frames)
+    notes = [f"{n_mended} videos have another number of frame labels than frames"] if n_mended else []
+    return LoadedVideos(loaded, left_out, notes)
+
+
+class _Loaded(NamedTuple):
+    video: VideoFeatures
+    n_labels: int | None
+
+
+def load_video(
+    store: FeatureStore, sets: Mapping[str, str], dataset: Dataset, video: Video, *, flipped: bool = False
+) -> _Loaded:
+    """Return one video, and how many frame labels it had; labels beyond its frames are cut, missing ones unlabelled.
+
+    Raises:
+        DataError: A set has no features of it, they are damaged, or their lengths differ.
+    """
+    stored = {modality: store.read(name, video.video_id) for modality, name in sets.items()}
+    lengths = {modality: found.n_frames for modality, found in stored.items()}
+    if len(set(lengths.values())) > 1:
+        listing = ", ".join(f"{modality} {n}" for modality, n in lengths.items())
+        raise DataError(
+            f"{video.video_id} has features of different lengths ({listing} frames).",
+            remedy="Run `bah-mllm features` again for all its sets.",
+        )
+    first = next(iter(stored.values()))
+    labels = dataset.frame_labels(video, n_frames=first.n_frames, fps=first.fps)
+    return _Loaded(
+        VideoFeatures(
+            video_id=video.video_id,
+            participant_id=video.participant_id,
+            question=video.question,
+            split=video.split,
+            n_frames=first.n_frames,
+            features={modality: found.values for modality, found in stored.items()},
+            is_valid={modality: found.is_valid for modality, found in stored.items()},
+            frame_labels=None if labels is None else _fitted_to(labels, first.n_frames),
+            label=video.label,
+            flipped=_flipped(store, sets, video, stored) if flipped else {},
+        ),
+        None if labels is None else len(labels),
+    )
+
+
+def _flipped(
+    store: FeatureStore, sets: Mapping[str, str], video: Video, stored: Mapping[str, StoredFeatures]
+) -> dict[str, np.ndarray]:
+    return {
+        modality: store.read(sets[modality], video.video_id, flipped=True).values
+        for modality in stored
+        if store.info(sets[modality]).has_flipped
+    }
+
+
+def _fitted_to(labels: Int8[np.ndarray, " labels"], n_frames: int) -> Int8[np.ndarray, " frames"]:
+    fitted = np.full(n_frames, -1, dtype=np.int8)
+    n = min(n_frames, len(labels))
+    fitted[:n] = labels[:n]
+    return fitted
+
+
+def fit_standard(videos: Sequence[VideoFeatures], modalities: Sequence[str]) -> Standard:
+    """Return mean and standard deviation over the valid frames of videos, in one pass that holds one video at a time.
+
+    Differs from the published code, which takes the validation videos in as well.
+    """
+    mean, sd = {}, {}
+    for modality in modalities:
+        n, total, squares = 0, 0.0, 0.0
+        for video in videos:
+            values = np.asarray(video.features[modality], dtype=np.float64)[video.is_valid[modality]]
+            n, total, squares = n + len(values), total + values.sum(axis=0), squares + (values**2).sum(axis=0)
+        if n < 2:
+            raise DataError(
+                f"No video has valid {modality} features to standardise.",
+                remedy="Check what `bah-mllm features` said about them.",
+            )
+        centre = np.asarray(total) / n
+        variance = np.maximum(0.0, (np.asarray(squares) - n * centre**2) / (n - 1))
+        mean[modality] = centre.astype(np.float32)
+        sd[modality] = np.maximum(np.sqrt(variance), _MIN_SD).astype(np.float32)
+    return Standard(mean, sd)
+
+
+def training_windows(n_frames: int, *, window_frames: int | None, hop_frames: int | None = None) -> list[Window]:
+    """Return windows that start every hop, and one that ends with the video where a rest would be left.
+
+    A video shorter than the window is one short window. Unlike those of inference, all others are full.
+
+    References:
+        The published code's windows of training, but for its padding: there the last frame is repeated and trained on.
+
+    >>> [(w.start, w.stop) for w in training_windows(10, window_frames=4, hop_frames=3)]
+    [(0, 4), (3, 7), (6, 10)]
+    >>> [(w.start, w.stop) for w in training_windows(9, window_frames=4)]
+    [(0, 4), (4, 8), (5, 9)]
+    """
+    if window_frames is None or n_frames <= window_frames:
+        return [Window(0, n_frames)]
+    starts = list(range(0, n_frames - window_frames + 1, hop_frames or window_frames))
+    if starts[-1] + window_frames < n_frames:
+        starts.append(n_frames - window_frames)
+    return [Window(start, start + window_frames) for start in starts]
+
+
+def make_batch(
+    videos: Sequence[VideoFeatures],
+    windows: Sequence[TrainingWindow],
+    *,
+    index: Sequence[int],
+    standard: Standard,
+    labels: Sequence[Int8[np.ndarray, " frames"]] | None = None,
+    flipped: Sequence[bool] | None = None,
+) -> Batch:
+    """Return windows as one batch, padded with zeros to the longest.
+
+    Args:
+        videos: What the windows are of.
+        windows: In order of the batch; at least one.
+        index: Number of each window, kept in the batch.
+        standard: How features are standardised.
+        labels: Labels of the frames of each window where they are not the videos' own; -1 counts in no loss.
+        flipped: Take the features of flipped pictures.
+    """
+    n_frames = max(len(window) for _, window in windows)
+    features: dict[str, torch.Tensor] = {}
+    for modality, first in videos[windows[0].video].features.items():
+        stacked = np.zeros((len(windows), n_frames, first.shape[1]), dtype=np.float32)
+        for row, (number, window) in enumerate(windows):
+            video = videos[number]
+            values = video.features[modality]
+            if flipped is not None and flipped[row]:
+                values = video.flipped.get(modality, values)
+            span = slice(window.start, window.stop)
+            stacked[row, : len(window)] = standard.apply(modality, values[span], video.is_valid[modality][span])
+        features[modality] = torch.from_numpy(stacked)
+    is_real = torch.zeros(len(windows), n_frames, dtype=torch.bool)
+    targets = torch.full((len(windows), n_frames), IGNORED, dtype=torch.int64)
+    for row, (number, window) in enumerate(windows):
+        is_real[row, : len(window)] = True
+        own = videos[number].frame_labels if labels is None else None
+        known = labels[row] if labels is not None else (None if own is None else own[window.start : window.stop])
+        if known is not None:
+            values = torch.from_numpy(known.astype(np.int64))
+            targets[row, : len(window)] = torch.where(values < 0, IGNORED, values)
+    return Batch(features, is_real, targets, torch.tensor(list(index), dtype=torch.int64))
