@@ -1,0 +1,453 @@
+"""Backbones of faces: uint8 images -> one feature vector each.
+
+The paper extracts its visual features with ResNet-18 to ResNet-152 or APViT, pre-trained on basic emotions and then
+fine-tuned on BAH (section 4.2); the published code also has the IR-50 of an ABAW3 entry. No weights come with this
+package. ``build_backbone`` reads, as ``weights``:
+
+- a folder written by ``save_backbone`` (``backbone.json``, ``model.safetensors``): what ``supervised.pixels`` trains;
+- a folder of the authors (``mini_config.yml``, ``model.pt``);
+- a file of weights (``.safetensors``, ``.pt``, ``.pth``) under torchvision's names, or those of the published IR-50;
+- for ResNets, a model of the Hugging Face hub (``microsoft/resnet-18``) or its local folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
+from bah_mllm.core.loading import load_named
+from bah_mllm.dataset.yaml_files import load_yaml
+from bah_mllm.report.progress import say
+from supervised.models.resnet import from_transformers
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
+__all__ = ["BACKBONES", "Backbone", "Head", "Normalisation", "build_backbone", "freeze", "load_head", "save_backbone"]
+
+BACKBONES = {
+    "resnet18": "supervised.models.resnet:resnet18",
+    "resnet34": "supervised.models.resnet:resnet34",
+    "resnet50": "supervised.models.resnet:resnet50",
+    "resnet101": "supervised.models.resnet:resnet101",
+    "resnet152": "supervised.models.resnet:resnet152",
+}
+Normalisation = Literal["half", "imagenet"]
+_MEAN_STD: dict[Normalisation, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),  # the published BAH code
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision and the ResNets of the hub
+}
+_HEAD = "classifier.1."  # of the published weights; their head is a dropout followed by this layer
+_APVIT_HEAD = "model.classification_head.fc."
+
+
+class _Reduction(nn.Module):
+    """A narrower feature: ReLU, batch norm, linear, ReLU, as in the published code."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(n_in), nn.Linear(n_in, n_out), nn.ReLU())
+
+    def forward(self, feature: Float[Tensor, "batch n_in"]) -> Float[Tensor, "batch n_out"]:
+        out: Tensor = self.layer(feature)
+        return out
+
+
+class Backbone(nn.Module):
+    """A network of faces with what goes before it (size, normalisation) and, where asked for, a reduction after it.
+
+    Parameters are named as in the published weights: ``model.*`` and ``layer_reduce_dim.*``.
+
+    Args:
+        name: Key of ``BACKBONES``.
+        reduce_dim: Width to reduce the features to; None leaves them. The published ones have 512, which is what the
+            paper's TCN takes; a network of that width gets no reduction.
+        normalisation: ``half``: (x / 255 - 0.5) / 0.5, or ``imagenet``: that set's mean and deviation.
+        options: Keyword arguments of the network (APViT's tokens to keep).
+
+    Attributes:
+        dim: Width of the features.
+        input_px: Side of the square that the network sees.
+        resize_px: Side to which faces are scaled before the middle is cut out (or, in training, a random part).
+        weights_name: Where the weights came from; ``random`` without any.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        reduce_dim: int | None = None,
+        normalisation: Normalisation = "half",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.options = dict(options or {})
+        self.model: nn.Module = load_named(BACKBONES, name, kind="backbone")(**self.options)
+        self.input_px: int = self.model.input_px
+        self.resize_px: int = self.model.resize_px
+        body_dim: int = self.model.dim
+        self.dim: int = body_dim
+        self.layer_reduce_dim: nn.Module = nn.Identity()
+        if reduce_dim is not None and reduce_dim != body_dim:
+            self.dim = reduce_dim
+            self.layer_reduce_dim = _Reduction(body_dim, reduce_dim)
+        self.normalisation = normalisation
+        self.weights_name = "random"
+        self._is_frozen = False
+        mean, std = _MEAN_STD[normalisation]
+        self.register_buffer("_mean", 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_std", 255 * torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What identifies the features it gives, for a feature set or a run: plain values."""
+        return {
+            "backbone": self.name,
+            "weights": self.weights_name,
+            "weights_digest": self.weights_digest,
+            "dim": self.dim,
+            "input_px": self.input_px,
+            "resize_px": self.resize_px,
+            "normalisation": self.normalisation,
+            **self.options,
+        }
+
+    @property
+    def weights_digest(self) -> str:
+        """The first 16 hex digits of a SHA-256 over names and values; 0.1 s for 25 million parameters."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:16]
+
+    def train(self, mode: bool = True) -> Backbone:  # noqa: FBT001, FBT002 - torch's signature
+        """Set the mode, unless frozen: then it stays in that of inference.
+
+        The published code freezes parameters only, so that its batch norms and dropouts go on working as in training.
+        """
+        super().train(mode and not self._is_frozen)
+        return self
+
+    def resize(self, faces: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 px px"]:
+        """Scale to ``resize_px`` squared, whatever the aspect, values in [0, 255]; antialiased as Pillow's bilinear.
+
+        Raises:
+            DataError: Not uint8, not three channels, or without a pixel.
+        """
+        if faces.dtype != torch.uint8 or faces.ndim != 4 or faces.shape[-1] != 3 or 0 in faces.shape[1:]:
+            raise DataError(
+                f"Faces are {faces.dtype} of shape {tuple(faces.shape)}, not uint8 (batch, height, width, 3).",
+                remedy="Pass decoded RGB images of at least 1 x 1 pixel.",
+            )
+        image = faces.permute(0, 3, 1, 2).float()
+        size = (self.resize_px, self.resize_px)
+        if image.shape[2:] == size:
+            return image
+        return nn.functional.interpolate(image, size, mode="bilinear", antialias=True)
+
+    def embed(self, image: Float[Tensor, "batch 3 px px"]) -> Float[Tensor, "batch dim"]:
+        """Return the features of images of ``input_px`` squared with values in [0, 255]."""
+        feature: Tensor = self.layer_reduce_dim(self.model((image - self._mean) / self._std))
+        return feature
+
+    def forward(self, faces: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch dim"]:
+        """Return the features of RGB faces of any size of at least 1 x 1 pixel.
+
+        Raises:
+            DataError: As ``resize``.
+        """
+        start = (self.resize_px - self.input_px) // 2
+        middle = slice(start, start + self.input_px)
+        return self.embed(self.resize(faces)[:, :, middle, middle])
+
+
+def freeze(backbone: Backbone) -> Backbone:
+    """Fix a backbone: no gradients, and the mode of inference also after ``train()`` of what it is part of."""
+    backbone._is_frozen = True  # noqa: SLF001 - this module's own class
+    backbone.requires_grad_(requires_grad=False)
+    backbone.eval()
+    return backbone
+
+
+def build_backbone(
+    name: str,
+    weights: str | Path | None = None,
+    *,
+    random: bool = False,
+    reduce_dim: int | None = None,
+    normalisation: Normalisation | None = None,
+) -> Backbone:
+    """Return a backbone in inference mode.
+
+    Args:
+        name: Key of ``BACKBONES``.
+        weights: Folder, file or hub name (see the module); None with ``random`` for none.
+        random: Allow random values for what the weights do not hold: all, or a reduction that they lack. Random
+            features say nothing of a face; it is said on stderr.
+        reduce_dim: Width to reduce the features to; None takes what the weights have.
+        normalisation: None takes that of the weights: ``half`` for the authors' and ours, ``imagenet`` for those of
+            torchvision and the hub.
+
+    Raises:
+        ConfigError: There is no such backbone, or the weights are of another one.
+        DataError: The weights cannot be read, or lack or misshape parameters.
+        PrerequisiteError: There are no weights, and ``random`` is false.
+    """
+    if weights is None:
+        if not random:
+            raise PrerequisiteError(
+                f"The backbone {name} needs weights: a random one says nothing of a face.",
+                remedy="Pass a folder or file of weights (see supervised/models/backbones.py), or allow random ones.",
+            )
+        say(f"WARNING: {name} has random weights: its features say nothing of faces.")
+        backbone = Backbone(name, reduce_dim=reduce_dim, normalisation=normalisation or "half")
+        backbone.eval()
+        return backbone
+    found = _read(name, weights)
+    backbone = Backbone(
+        name,
+        reduce_dim=reduce_dim or found.reduce_dim,
+        normalisation=normalisation or found.normalisation,
+        options=found.options,
+    )
+    backbone.weights_name = found.label
+    _fill(backbone, found, random=random)
+    backbone.eval()
+    return backbone
+
+
+def save_backbone(
+    folder: Path, backbone: Backbone, *, head: nn.Linear | None = None, classes: tuple[str, ...] = ()
+) -> None:
+    """Write ``model.safetensors`` and ``backbone.json``, which ``build_backbone(weights=folder)`` reads.
+
+    Args:
+        folder: Made where it is not there.
+        backbone: What to save.
+        head: Its classifier, kept beside it; see ``load_head``.
+        classes: Names of the head's outputs, in order.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
+    if head is not None:
+        state |= {_HEAD + name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    reduce_dim = None if isinstance(backbone.layer_reduce_dim, nn.Identity) else backbone.dim
+    config = {
+        "name": backbone.name,
+        "reduce_dim": reduce_dim,
+        "normalisation": backbone.normalisation,
+        "options": backbone.options,
+        "classes": list(classes),
+        "started_from": backbone.weights_name,
+        "weights_digest": backbone.weights_digest,
+    }
+    (folder / "backbone.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+class Head(NamedTuple):
+    """A classifier over a backbone's features, and the names of its outputs (empty where they are not known)."""
+
+    layer: nn.Linear
+    classes: tuple[str, ...]
+
+
+def load_head(name: str, weights: str | Path) -> Head:
+    """Return the classifier that is kept beside a backbone's weights.
+
+    Raises:
+        DataError: There is none, or not a single linear layer.
+    """
+    found = _read(name, weights)
+    if found.head is None:
+        raise DataError(
+            f"The weights {found.label} have no classifier.",
+            remedy="Train one: bah-mllm train --recipe finetune_bah --weights DIR --data ROOT --out DIR",
+        )
+    n_out, n_in = found.head["weight"].shape
+    layer = nn.Linear(n_in, n_out)
+    layer.load_state_dict(found.head)
+    return Head(layer.eval(), found.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Weights as read: under the backbone's own names, without the head."""
+
+    label: str
+    state: dict[str, Tensor]
+    normalisation: Normalisation
+    reduce_dim: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    head: dict[str, Tensor] | None = None
+    classes: tuple[str, ...] = ()
+
+
+def _read(name: str, weights: str | Path) -> _Weights:
+    place = Path(weights).expanduser()
+    if (place / "backbone.json").is_file():
+        return _read_own(name, place)
+    if (place / "mini_config.yml").is_file():
+        return _read_published(name, place)
+    if place.is_file():
+        return _read_file(name, place)
+    if name.startswith("resnet") and ((place / "config.json").is_file() or not place.exists()):
+        return _read_hub(name, str(weights))
+    raise PrerequisiteError(
+        f"There are no weights of {name} at {weights}.",
+        remedy="Name a folder with backbone.json or mini_config.yml, or a file .safetensors, .pt or .pth.",
+    )
+
+
+def _read_own(name: str, folder: Path) -> _Weights:
+    try:
+        config = json.loads((folder / "backbone.json").read_text(encoding="utf-8"))
+        found = _Weights(
+            folder.name,
+            _load(folder / "model.safetensors"),
+            config["normalisation"],
+            config["reduce_dim"],
+            config["options"],
+            classes=tuple(config["classes"]),
+        )
+        trained = config["name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"The file backbone.json of the weights {folder.name} is damaged ({type(error).__name__}).",
+            remedy="Train the backbone again, or restore the folder.",
+        ) from error
+    _check_name(name, trained, folder.name)
+    return _without_head(found)
+
+
+def _read_published(name: str, folder: Path) -> _Weights:
+    """Read a folder of the authors; their classifier and any second head for compound emotions stay out."""
+    config = load_yaml(folder / "mini_config.yml")
+    model = config.get("model") if isinstance(config, dict) else None
+    if not isinstance(model, dict) or "model_type" not in model:
+        raise DataError(
+            f"The file mini_config.yml of the weights {folder.name} has no model.model_type.",
+            remedy="Take the folder as the authors publish it.",
+        )
+    _check_name(name, str(model["model_type"]).lower(), folder.name)
+    reduce_dim = model.get("reduce_dim")
+    return _without_head(
+        _Weights(
+            folder.name,
+            _load(folder / "model.pt"),
+            "half",
+            None if reduce_dim in {None, "None"} else int(reduce_dim),
+            {},
+        )
+    )
+
+
+def _read_file(name: str, path: Path) -> _Weights:
+    state = {key.removeprefix("module."): value for key, value in _load(path).items()}
+    if any(key.startswith("model.") for key in state):  # the authors' model.pt, without its folder
+        reduction = state.get("layer_reduce_dim.layer.2.weight")
+        return _without_head(_Weights(path.name, state, "half", None if reduction is None else len(reduction)))
+    if any("embedder.embedder." in key for key in state):
+        state = from_transformers(state)
+    state = {key.removeprefix("backbone."): value for key, value in state.items()}
+    body = {f"model.{key}": value for key, value in state.items() if not key.startswith(("fc.", "logits."))}
+    return _Weights(path.name, body, "imagenet" if name.startswith("resnet") else "half")
+
+
+def _read_hub(name: str, source: str) -> _Weights:
+    from transformers import ResNetModel
+
+    try:
+        model = ResNetModel.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise PrerequisiteError(
+            f"There are no weights of {name} at {source}: no such folder or file, nor such a ResNet on the hub.",
+            remedy="Correct the path, or go online once so that the hub's model is kept.",
+        ) from error
+    label = Path(source).name if Path(source).exists() else source
+    state = {f"model.{key}": value for key, value in from_transformers(model.state_dict()).items()}
+    return _Weights(label, state, "imagenet")
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file; nothing in it is executed."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            loaded: Any = load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise DataError(
+            f"The weights {path.name} cannot be read as tensors ({type(error).__name__}).",
+            remedy="Check the download; pickled objects are refused: save a state dict, best as .safetensors.",
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise DataError(
+            f"The weights {path.name} are not a state dict.", remedy="Save the module's state_dict(), not the module."
+        )
+    return loaded
+
+
+def _without_head(found: _Weights) -> _Weights:
+    """Split the classifier from the rest: ``classifier.1``, or APViT's ``model.classification_head.fc``."""
+    body = {}
+    head = {}
+    for key, value in found.state.items():
+        if key.startswith((_HEAD, _APVIT_HEAD)):
+            head[key.rpartition(".")[2]] = value
+        elif not key.startswith(("classifier.", "compound_cl_head.", "model.classification_head.")):
+            body[key] = value
+    return replace(found, state=body, head=head if set(head) == {"weight", "bias"} else None)
+
+
+def _check_name(name: str, trained: str, label: str) -> None:
+    if trained != name:
+        raise ConfigError(
+            f"The weights {label} are of the backbone {trained}, not {name}.",
+            remedy=f"Ask for {trained}, or pass others.",
+        )
+
+
+def _fill(backbone: Backbone, found: _Weights, *, random: bool) -> None:
+    """Load weights; what is missing, of another shape or unknown is an error that lists some of it."""
+    own = backbone.state_dict()
+    given = found.state
+    missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
+    if random and missing and all(key.startswith("layer_reduce_dim.") for key in missing):
+        say(f"WARNING: the reduction of {backbone.name} to {backbone.dim} is random: train it first.")
+        missing = []
+    problems = {
+        "missing": missing,
+        "of another shape": [key for key in own if key in given and own[key].shape != given[key].shape],
+        "unknown": [key for key in given if key not in own],
+    }
+    if any(problems.values()):
+        said = "; ".join(f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in problems.items() if keys)
+        raise DataError(
+            f"The weights {found.label} do not fit {backbone.name}: {said}.",
+            remedy="Pass weights of this backbone, or allow a random reduction that is then trained.",
+        )
+    backbone.load_state_dict({**own, **given})
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
