@@ -6,7 +6,8 @@ package. ``build_backbone`` reads, as ``weights``:
 
 - a folder written by ``save_backbone`` (``backbone.json``, ``model.safetensors``): what ``supervised.pixels`` trains;
 - a folder of the authors (``mini_config.yml``, ``model.pt``);
-- a file of weights (``.safetensors``, ``.pt``, ``.pth``) under torchvision's names, or those of the published IR-50;
+- a file of weights (``.safetensors``, ``.pt``, ``.pth``) under torchvision's names, or those of the published IR-50
+  (which may also start APViT);
 - for ResNets, a model of the Hugging Face hub (``microsoft/resnet-18``) or its local folder.
 """
 
@@ -27,6 +28,7 @@ from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
 from bah_mllm.core.loading import load_named
 from bah_mllm.dataset.yaml_files import load_yaml
 from bah_mllm.report.progress import say
+from supervised.models.apvit import from_ir50
 from supervised.models.resnet import from_transformers
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ BACKBONES = {
     "resnet50": "supervised.models.resnet:resnet50",
     "resnet101": "supervised.models.resnet:resnet101",
     "resnet152": "supervised.models.resnet:resnet152",
+    "ir50": "supervised.models.ir50:IR50",
+    "apvit": "supervised.models.apvit:APViT",
+    "tiny": "supervised.models.tiny:Tiny",
 }
 Normalisation = Literal["half", "imagenet"]
 _MEAN_STD: dict[Normalisation, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -193,8 +198,8 @@ def build_backbone(
     Args:
         name: Key of ``BACKBONES``.
         weights: Folder, file or hub name (see the module); None with ``random`` for none.
-        random: Allow random values for what the weights do not hold: all, or a reduction that they lack. Random
-            features say nothing of a face; it is said on stderr.
+        random: Allow random values for what the weights do not hold: all, a reduction, or the transformer over the
+            IR-50 of APViT. Random features say nothing of a face; it is said on stderr.
         reduce_dim: Width to reduce the features to; None takes what the weights have.
         normalisation: None takes that of the weights: ``half`` for the authors' and ours, ``imagenet`` for those of
             torchvision and the hub.
@@ -350,9 +355,20 @@ def _read_published(name: str, folder: Path) -> _Weights:
             _load(folder / "model.pt"),
             "half",
             None if reduce_dim in {None, "None"} else int(reduce_dim),
-            {},
+            _apvit_options(model, folder.name) if name == "apvit" else {},
         )
     )
+
+
+def _apvit_options(model: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """Return how many tokens a published APViT keeps; refuse the kinds of attention that the paper does not use."""
+    method = model.get("apvit_attn_method", "SUM_ABS_1")
+    if method != "SUM_ABS_1" or model.get("apvit_apply_self_att", False):
+        raise DataError(
+            f"The weights {label} rate patches by {method}, or weigh them; only sums of magnitudes are supported.",
+            remedy="Take weights with apvit_attn_method SUM_ABS_1 and apvit_apply_self_att False.",
+        )
+    return {"n_keep": int(model.get("apvit_k", 160)), "keep_rate": float(model.get("apvit_r", 0.9))}
 
 
 def _read_file(name: str, path: Path) -> _Weights:
@@ -362,7 +378,9 @@ def _read_file(name: str, path: Path) -> _Weights:
         return _without_head(_Weights(path.name, state, "half", None if reduction is None else len(reduction)))
     if any("embedder.embedder." in key for key in state):
         state = from_transformers(state)
-    state = {key.removeprefix("backbone."): value for key, value in state.items()}
+    state = {key.removeprefix("backbone."): value for key, value in state.items()}  # the published IR-50
+    if name == "apvit" and any(key.startswith("body.") for key in state):
+        state = from_ir50(state)
     body = {f"model.{key}": value for key, value in state.items() if not key.startswith(("fc.", "logits."))}
     return _Weights(path.name, body, "imagenet" if name.startswith("resnet") else "half")
 
@@ -432,9 +450,10 @@ def _fill(backbone: Backbone, found: _Weights, *, random: bool) -> None:
     own = backbone.state_dict()
     given = found.state
     missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
-    if random and missing and all(key.startswith("layer_reduce_dim.") for key in missing):
-        say(f"WARNING: the reduction of {backbone.name} to {backbone.dim} is random: train it first.")
-        missing = []
+    for part in ("layer_reduce_dim.", "model.vit."):
+        if random and not any(key.startswith(part) for key in given) and any(key.startswith(part) for key in missing):
+            say(f"WARNING: {part.rstrip('.')} of {backbone.name} is random: train it before using its features.")
+            missing = [key for key in missing if not key.startswith(part)]
     problems = {
         "missing": missing,
         "of another shape": [key for key in own if key in given and own[key].shape != given[key].shape],
