@@ -8,6 +8,7 @@ Conventions: frame k is the k-th decoded frame, k = 0, 1, ...; counts and frame 
 
 from bah_mllm.media.audio import read_audio
 from bah_mllm.media.decoding import ClipSpec, DecodeReport, read_clips
+from bah_mllm.media.frames import frame_times, read_frames
 from bah_mllm.media.prefetching import prefetch
 from bah_mllm.media.probe import MediaInfo, probe
 from bah_mllm.media.resizing import RESIZERS
@@ -20,9 +21,11 @@ __all__ = [
     "DecodeReport",
     "MediaInfo",
     "SampledIndices",
+    "frame_times",
     "prefetch",
     "probe",
     "read_audio",
     "read_clips",
+    "read_frames",
     "sample_indices",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-__all__ = ["RESIZERS", "clockwise_turns", "resize_exact", "resize_fast", "resize_upstream"]
+__all__ = ["RESIZERS", "clockwise_turns", "resize_exact", "resize_fast", "resize_upstream", "upright_rgb"]
 
 
 def resize_exact(frame: Any, size_px: int, reformatter: Any) -> UInt8[np.ndarray, "size size 3"]:  # noqa: ANN401
@@ -64,6 +64,11 @@ def clockwise_turns(frame: Any) -> int:  # noqa: ANN401
     """Return how many clockwise quarter turns bring a decoded frame upright: 0 to 3, from its display matrix."""
     counterclockwise_deg: int = frame.rotation  # PyAV cuts 89.99 to 89
     return round(-counterclockwise_deg / 90) % 4
+
+
+def upright_rgb(frame: Any, reformatter: Any) -> UInt8[np.ndarray, "height width 3"]:  # noqa: ANN401
+    """Return a decoded frame as an upright picture in its own size."""
+    return _upright(_rgb(frame, reformatter), frame)
 
 
 def _rgb(frame: Any, reformatter: Any, **options: object) -> UInt8[np.ndarray, "height width 3"]:  # noqa: ANN401
