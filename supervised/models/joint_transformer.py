@@ -41,18 +41,18 @@ class _Attention(nn.Module):
 
     def forward(
         self,
-        queries: Float[Tensor, "batch queries dim"],
-        tokens: Float[Tensor, "batch tokens dim"],
+        queries: Float[Tensor, "*any queries dim"],
+        tokens: Float[Tensor, "*any tokens dim"],
         *,
         mask: Bool[Tensor, "batch 1 1 tokens"] | None = None,
         is_causal: bool = False,
-    ) -> Float[Tensor, "batch queries dim"]:
+    ) -> Float[Tensor, "*any queries dim"]:
         query, key, value = (
-            layer(values).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+            layer(values).unflatten(-1, (self.n_heads, -1)).transpose(-3, -2)
             for layer, values in ((self.query, queries), (self.key, tokens), (self.value, tokens))
         )
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=is_causal)
-        return self.out(attended.transpose(1, 2).flatten(2))
+        return self.out(attended.transpose(-3, -2).flatten(-2))
 
 
 class _Encoder(nn.Module):
@@ -67,11 +67,11 @@ class _Encoder(nn.Module):
 
     def forward(
         self,
-        tokens: Float[Tensor, "batch tokens dim"],
+        tokens: Float[Tensor, "*any tokens dim"],
         *,
         mask: Bool[Tensor, "batch 1 1 tokens"] | None = None,
         is_causal: bool = False,
-    ) -> Float[Tensor, "batch tokens dim"]:
+    ) -> Float[Tensor, "*any tokens dim"]:
         tokens = self.norm1(tokens + self.attention(tokens, tokens, mask=mask, is_causal=is_causal))
         return self.norm2(tokens + self.feedforward(tokens))
 
@@ -167,8 +167,8 @@ class Mt(FeatureModel):
             ],
             dim=2,
         )
-        tokens = self.answers_encoder(answers.flatten(0, 1))  # frames of the whole batch, answers, width
-        return self.answers_attention(tokens[:, -1:], tokens)[:, 0].unflatten(0, is_real.shape)
+        tokens = self.answers_encoder(answers)  # at each frame on its own: batch, frames, answers, width
+        return self.answers_attention(tokens[:, :, -1:], tokens)[:, :, 0]
 
 
 class Jmt(Mt):

@@ -35,15 +35,10 @@ class MaskedBatchNorm1d(nn.BatchNorm1d):
         self, values: Float[Tensor, "batch frames channels"], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames channels"]:
         """Return the normalised frames; zeros in the padding."""
-        if not self.training:
+        real = values[is_real] if self.training else None
+        if real is None or len(real) < 2:
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)
             return ((values - self.running_mean) * scale + self.bias).masked_fill(~is_real[..., None], 0)
-        real = values[is_real]
-        if len(real) < 2:
-            self.eval()
-            normalised = self(values, is_real)
-            self.train()
-            return normalised
         normalised = super().forward(real)
         return torch.zeros_like(values, dtype=normalised.dtype).masked_scatter(is_real[..., None], normalised)
 
