@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer import TyperException
 
-from bah_mllm.cli import cues, data, evaluate, models, prompts, runs, system
+from bah_mllm.cli import cues, data, evaluate, models, prompts, runs, system, training
 from bah_mllm.core.errors import BahError
 
 __all__ = ["app", "invoke", "main"]
@@ -53,6 +53,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.command("transcribe")(data.transcribe)
 app.add_typer(cues.app, name="cues")
+app.command("train")(training.train)
+app.command("predict")(training.predict)
 app.command("bench")(system.bench)
 app.command("doctor")(system.doctor)
 

@@ -1,0 +1,71 @@
+"""``bah-mllm train`` and ``predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bah_mllm.cli.parsing import parse_seeds, require_supervised
+
+__all__ = ["predict", "train"]
+
+
+def train(
+    *,
+    recipe: Annotated[str, typer.Option(help="Name of a shipped recipe, or a .toml file.")],
+    out: Annotated[Path, typer.Option(help="Folder for what is trained.")],
+    data: Annotated[str | None, typer.Option(help="Data set with a train split. [default: the demo set]")] = None,
+    features: Annotated[Path, typer.Option(help="Folder that `bah-mllm features` wrote.")] = Path("features"),
+    cues: Annotated[Path | None, typer.Option(help="Folder that `cues extract` wrote. [default: none]")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace a value of the recipe: loop.lr=0.01; repeat for several.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds as A:B (half open), or A,B,C.")] = "0",
+) -> None:
+    """Train a recipe; the same command goes on where it was killed, to the same weights.
+
+    For several devices: accelerate launch -m bah_mllm train ...
+
+    Example: bah-mllm train --recipe words_video --out trained/words
+    """
+    require_supervised()
+    from supervised.recipes.files import read_recipe
+    from supervised.recipes.train import TrainRequest
+    from supervised.recipes.train import train as run
+
+    resolved = read_recipe(recipe, set_ or ())
+    run(resolved, TrainRequest(data, out, features, cues, parse_seeds(seeds)))
+    typer.echo(str(out))
+
+
+def predict(
+    trained: Annotated[Path, typer.Argument(help="Folder that `bah-mllm train` wrote.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Run folder; a folder of run folders where several seeds were trained.")],
+    data: Annotated[str | None, typer.Option(help="Data set. [default: the demo set]")] = None,
+    split: Annotated[str | None, typer.Option(help="Split to predict. [default: test, or everything]")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Folder that `bah-mllm features` wrote. [default: the one trained on]")
+    ] = None,
+    cues: Annotated[
+        Path | None, typer.Option(help="Folder that `cues extract` wrote. [default: the one trained on]")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds as A:B or A,B,C. [default: all trained]")] = None,
+    device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
+) -> int:
+    """Write the predictions of what was trained, as rows that `evaluate` judges. Exit code 3 where videos failed.
+
+    Example: bah-mllm predict trained/words --out runs/words
+    """
+    require_supervised()
+    from bah_mllm.predictions import read_manifest
+    from supervised.recipes.predict import PredictRequest
+    from supervised.recipes.predict import predict as run
+
+    chosen = None if seeds is None else parse_seeds(seeds)
+    folders = run(PredictRequest(trained, data, split, out, features, cues, chosen, device))
+    for folder in folders:
+        typer.echo(str(folder))
+    return 3 if any(set(read_manifest(folder).n_rows) - {"ok"} for folder in folders) else 0

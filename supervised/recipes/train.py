@@ -1,0 +1,293 @@
+"""The main flow of training: a recipe and a data set to trained models on disk, one a seed.
+
+Read ``train`` and ``train_fusion`` from top to bottom. Windows and batches: ``supervised.training.data``; steps and
+checkpoints: ``supervised.training.loop``; rows of a trained model: ``supervised.recipes.predict``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+from torch import nn
+
+from bah_mllm.core.errors import ConfigError, RunError
+from bah_mllm.core.loading import load_named
+from bah_mllm.core.records import Video
+from bah_mllm.dataset import Dataset, dataset_and_split
+from bah_mllm.predictions.manifest import package_versions, write_atomically
+from bah_mllm.report.progress import say
+from supervised.features.store import FeatureStore
+from supervised.models import build_model, save_model
+from supervised.recipes.files import FusionRecipe
+from supervised.training.classification import Classification
+from supervised.training.data import LoadedVideos, Standard, fit_standard, load_videos
+from supervised.training.loop import Shard, fit
+from supervised.training.predicting import frame_probabilities, metrics_of, video_probability
+
+__all__ = ["RECORD", "STANDARD", "TrainRequest", "seed_folder", "train", "train_fusion"]
+
+RECORD = "train.json"
+STANDARD = "standard.safetensors"
+
+# kind of recipe -> function of (recipe, request, dataset, folder, seed) that trains into the folder and returns
+# validation metrics
+TRAINERS = {
+    "fusion": "supervised.recipes.train:train_fusion",
+    "light": "supervised.light:train_for_seed",
+    "backbone": "supervised.pixels:train_for_seed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What the user asks for besides the recipe.
+
+    Args:
+        data: Root of a data set; None is the demo set.
+        out: Folder for everything that is trained.
+        features: Folder that ``bah-mllm features`` wrote.
+        cues: Folder that ``bah-mllm cues extract`` wrote, for recipes that take cues.
+        seeds: At least one.
+    """
+
+    data: str | None
+    out: Path
+    features: Path
+    cues: Path | None = None
+    seeds: Sequence[int] = (0,)
+
+
+def seed_folder(out: Path, seed: int) -> Path:
+    """Return where the model of a seed lies."""
+    return out / f"seed-{seed}"
+
+
+def train(recipe: BaseModel, request: TrainRequest) -> dict[str, Any]:
+    """Train a recipe with every seed, go on where an earlier start ended, and return the record of it all.
+
+    Raises:
+        BahError: Data, features and recipe do not go together, or the folder holds something else.
+    """
+    dataset, _ = dataset_and_split(request.data, None)
+    shard = Shard.current()
+    trainer = load_named(TRAINERS, getattr(recipe, "kind", ""), kind="trainer for recipes")
+    if dataset.is_synthetic:
+        say("demo set (synthetic): what is trained here shows that everything works, and nothing about A/H.")
+    request.out.mkdir(parents=True, exist_ok=True)
+    with _alone(request.out) if shard.rank == 0 else nullcontext():
+        record = _record(recipe, request, dataset)
+        if shard.rank == 0:
+            record |= _earlier(request.out, record)
+            _write(request.out, record)
+        results: dict[str, dict[str, float]] = record.pop("validation")
+        for seed in request.seeds:
+            folder = seed_folder(request.out, seed)
+            say(f"{record['recipe']['name']}, seed {seed} -> {folder}")
+            found = trainer(recipe, request, dataset, folder, seed)
+            results[str(seed)] = {name: value for name, value in found.items() if math.isfinite(value)}
+        record |= {"validation": results, "summary": _summary(results)}
+        if shard.rank == 0:
+            _write(request.out, record)
+            _tell(record)
+    return record
+
+
+def train_fusion(
+    recipe: FusionRecipe, request: TrainRequest, dataset: Dataset, folder: Path, seed: int
+) -> dict[str, float]:
+    """Train a model over features, and return its metrics on the validation split, if there is one."""
+    store = FeatureStore(request.features)
+    training = _load(store, recipe, dataset, _videos(dataset, recipe.train_splits))
+    validation = _load(store, recipe, dataset, _videos(dataset, (recipe.val_split,), required=False))
+    if not training.videos:
+        raise ConfigError(
+            f"None of the {len(training.left_out)} training videos has the features "
+            f"{', '.join(recipe.features.values())}.",
+            remedy="Run `bah-mllm features` first; it says what is missing.",
+        )
+    standard = fit_standard(training.videos, recipe.standardise)
+    dims: dict[str, int] = {modality: store.info(name).dim for modality, name in recipe.features.items()}
+    torch.manual_seed(seed)
+    model = build_model(recipe.model.name, dims, variant=recipe.model.variant, **recipe.model.options)
+    strategy = Classification(
+        training.videos,
+        recipe.data,
+        seed=seed,
+        standard=standard,
+        device=_device(recipe),
+        shard=Shard.current(recipe.loop.device),
+    )
+
+    def validate(model: nn.Module) -> Mapping[str, float | None]:
+        return {f"val_{name}": value for name, value in _judge(model, recipe, standard, validation).items()}
+
+    fitted = fit(
+        model,
+        strategy,
+        recipe.loop,
+        folder=folder,
+        seed=seed,
+        validate=validate if validation.videos else None,
+    )
+    if Shard.current().rank == 0:
+        save_model(folder, model)
+        _save_standard(folder, standard)
+    selected = fitted.history[fitted.selected_epoch]
+    return {name: value for name, value in selected.items() if name.startswith("val_") or name == "epoch"}
+
+
+def _judge(
+    model: nn.Module, recipe: FusionRecipe, standard: Standard, validation: LoadedVideos
+) -> dict[str, float | None]:
+    if recipe.data.supervision == "video":
+        labelled = [video for video in validation.videos if video.label is not None]
+        of_videos = np.array([video.label for video in labelled], dtype=np.int8)
+        return metrics_of(
+            of_videos, np.array([video_probability(model, video, standard=standard) for video in labelled])
+        )
+    labelled = [video for video in validation.videos if video.frame_labels is not None]
+    p = [frame_probabilities(model, video, standard=standard, **recipe.prediction.model_dump()) for video in labelled]
+    of_frames = [video.frame_labels for video in labelled if video.frame_labels is not None]
+    return metrics_of(np.concatenate([*of_frames, np.zeros(0, np.int8)]), np.concatenate([*p, np.zeros(0)]))
+
+
+def _videos(dataset: Dataset, splits: Sequence[str], *, required: bool = True) -> list[Video]:
+    """Return the videos of some splits; of everything where the data set has none."""
+    if not dataset.splits:
+        return list(dataset.videos()) if required else []
+    return [video for split in splits if required or split in dataset.splits for video in dataset.videos(split)]
+
+
+def _load(store: FeatureStore, recipe: FusionRecipe, dataset: Dataset, videos: Sequence[Video]) -> LoadedVideos:
+    loaded = load_videos(store, recipe.features, dataset, videos, flipped=recipe.data.flip)
+    for video_id, reason in list(loaded.left_out.items())[:5]:
+        say(f"note: {video_id} is left out: {reason}")
+    if len(loaded.left_out) > 5:
+        say(f"note: {len(loaded.left_out) - 5} more videos are left out")
+    for note in loaded.notes:
+        say(f"note: {note}")
+    return loaded
+
+
+def _device(recipe: FusionRecipe) -> torch.device:
+    from accelerate import PartialState
+
+    state = PartialState(cpu=True) if recipe.loop.device == "cpu" else PartialState()
+    device: torch.device = state.device
+    return device
+
+
+def _save_standard(folder: Path, standard: Standard) -> None:
+    from safetensors.numpy import save
+
+    tensors = {f"{modality}.mean": values for modality, values in standard.mean.items()}
+    tensors |= {f"{modality}.sd": values for modality, values in standard.sd.items()}
+    write_atomically(folder / STANDARD, save(tensors))
+
+
+def _alone(out: Path) -> AbstractContextManager[object]:
+    try:
+        return FileLock(out / ".lock").acquire(timeout=1.0)
+    except Timeout:
+        raise RunError(
+            f"Another process is training into {out}.", remedy="Wait for it, or name another --out."
+        ) from None
+
+
+def _record(recipe: BaseModel, request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
+    """Return what a stranger needs to train the same again."""
+    features = getattr(recipe, "features", None)
+    store = FeatureStore(request.features)
+    sets = [] if not isinstance(features, Mapping) else [store.info(name).model_dump() for name in features.values()]
+    ids = "\n".join(f"{video.video_id},{video.split},{video.label}" for video in dataset.videos())
+    return {
+        "recipe": recipe.model_dump(mode="json"),
+        "data": {
+            "path": request.data,
+            "name": dataset.name,
+            "edition": dataset.edition,
+            "is_synthetic": dataset.is_synthetic,
+            "videos": hashlib.sha256(ids.encode()).hexdigest(),
+        },
+        "features": {"path": str(request.features), "sets": sets},
+        "cues": None if request.cues is None else str(request.cues),
+        "seeds": sorted(request.seeds),
+        "validation": {},
+        "packages": package_versions(),
+    }
+
+
+def _earlier(out: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return seeds and results with those of an earlier start; refuse a folder in which something else was trained."""
+    path = out / RECORD
+    if not path.exists():
+        strangers = {one.name for one in out.iterdir()} - {".lock"}
+        if strangers:
+            raise RunError(
+                f"The folder {out} holds files but no {RECORD} ({', '.join(sorted(strangers)[:3])}).",
+                remedy="Name a new or empty folder with --out.",
+            )
+        return {}
+    old = json.loads(path.read_text(encoding="utf-8"))
+    for what, before, now in (
+        ("recipe", _without_device(old["recipe"]), _without_device(record["recipe"])),
+        ("data set", old["data"]["videos"], record["data"]["videos"]),
+        ("feature sets", old["features"]["sets"], record["features"]["sets"]),
+    ):
+        if before != now:
+            raise RunError(
+                f"{out} was trained with another {what}{_first_difference(before, now)}.",
+                remedy="Name another --out, or give the same settings to go on.",
+            )
+    return {"seeds": sorted({*old["seeds"], *record["seeds"]}), "validation": old["validation"]}
+
+
+def _without_device(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    loop = {key: value for key, value in recipe.get("loop", {}).items() if key not in ("device", "tensorboard")}
+    return {**recipe, "loop": loop}
+
+
+def _first_difference(before: object, now: object) -> str:
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return ""
+    for key in [*before, *(key for key in now if key not in before)]:
+        if before.get(key) != now.get(key):
+            inner = _first_difference(before.get(key), now.get(key))
+            return f" ({key}{inner})" if inner else f" ({key} = {before.get(key)!r}, now {now.get(key)!r})"
+    return ""
+
+
+def _write(out: Path, record: Mapping[str, Any]) -> None:
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    write_atomically(out / RECORD, text.encode())
+
+
+def _summary(results: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Return mean and standard deviation (n - 1; None for one seed) of every metric over the seeds."""
+    names = dict.fromkeys(name for result in results.values() for name in result if name != "epoch")
+    summary: dict[str, dict[str, float | None]] = {}
+    for name in names:
+        values = [result[name] for result in results.values() if name in result]
+        sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        summary[name] = {"mean": float(np.mean(values)), "sd": sd, "n": len(values)}
+    return summary
+
+
+def _tell(record: Mapping[str, Any]) -> None:
+    figures = [
+        f"{name} {one['mean']:.4f}" + (f" (sd {one['sd']:.4f})" if one["sd"] is not None else "")
+        for name, one in record["summary"].items()
+    ]
+    if figures:
+        say(f"{record['recipe']['name']}, {len(record['seeds'])} seed(s): {', '.join(figures)}")

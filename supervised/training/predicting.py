@@ -1,0 +1,218 @@
+"""From a trained model to prediction rows on disk, the interface to the evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from bah_mllm.core.errors import BahError
+from bah_mllm.core.records import Level, Status, Video
+from bah_mllm.core.timeline import plan_windows
+from bah_mllm.dataset import Dataset
+from bah_mllm.evaluation.metrics import ap, ap_bah, auroc, f1_macro, f1_positive, f1_weighted
+from bah_mllm.predictions import PredictionRow, RunStore, read_journal
+from bah_mllm.predictions.store import JOURNAL_NAME
+from bah_mllm.report.progress import say
+from supervised.records import VideoFeatures
+from supervised.training.classification import video_logits
+from supervised.training.data import Standard, TrainingWindow, make_batch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "Predicted",
+    "RunAbout",
+    "frame_probabilities",
+    "metrics_of",
+    "video_probability",
+    "write_predictions",
+]
+
+
+class Predicted(NamedTuple):
+    """What a model says about a video.
+
+    Attributes:
+        p: Probability of A/H: an array of shape (frames,), a number for the whole video, or None.
+        status: ``ok`` exactly where there is a probability.
+        detail: Why there is none. Never words of a participant.
+    """
+
+    p: Float[np.ndarray, " frames"] | float | None
+    status: Status = Status.OK
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunAbout:
+    """What a run folder tells besides its rows.
+
+    Args:
+        system: Name of the trained model, as tables show it.
+        level: Of the rows.
+        data: Where the data set lies, as the user wrote it; None is the demo set.
+        split: Whose videos.
+        model: Recipe, seed, feature sets and weights: what a stranger needs to make the same rows again.
+        notes: What the reader must know.
+    """
+
+    system: str
+    level: Level
+    data: str | None
+    split: str | None
+    model: Mapping[str, Any]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def frame_probabilities(
+    model: nn.Module,
+    video: VideoFeatures,
+    *,
+    standard: Standard,
+    window_frames: int | None,
+    hop_frames: int | None = None,
+    batch_windows: int = 8,
+) -> Float[np.ndarray, " frames"]:
+    """Return the probability of A/H in every frame, overlapping windows averaged; padding is never counted.
+
+    Args:
+        model: In evaluation mode.
+        video: Its features.
+        standard: As in training.
+        window_frames: Length of a window; None takes the whole video at once.
+        hop_frames: Start to start, at most the window; the window's length where None.
+        batch_windows: Windows at once.
+
+    Returns:
+        Shape (n_frames,), float64, 0 to 1.
+
+    References:
+        The published code averages logits of overlapping windows and counts the padding of short videos as frames.
+    """
+    device = next(model.parameters()).device
+    length = window_frames or video.n_frames
+    windows = list(plan_windows(video.n_frames, window_frames=length, hop_frames=hop_frames))
+    total, n_covering = np.zeros(video.n_frames), np.zeros(video.n_frames)
+    for start in range(0, len(windows), batch_windows):
+        chunk = windows[start : start + batch_windows]
+        batch = make_batch(
+            [video], [TrainingWindow(0, window) for window in chunk], index=range(len(chunk)), standard=standard
+        )
+        features = {modality: values.to(device) for modality, values in batch.features.items()}
+        with torch.no_grad():
+            logits = model(features, batch.is_real.to(device)).double()
+        p = torch.softmax(logits, dim=-1)[..., 1].cpu().numpy()
+        for row, window in enumerate(chunk):
+            total[window.start : window.stop] += p[row, : len(window)]
+            n_covering[window.start : window.stop] += 1
+    return total / n_covering
+
+
+def video_probability(model: nn.Module, video: VideoFeatures, *, standard: Standard) -> float:
+    """Return the probability of A/H anywhere in a video, from the mean of its frames' logits."""
+    device = next(model.parameters()).device
+    window = next(plan_windows(video.n_frames, window_frames=video.n_frames))
+    batch = make_batch([video], [TrainingWindow(0, window)], index=[0], standard=standard)
+    is_real = batch.is_real.to(device)
+    with torch.no_grad():
+        logits = model({modality: values.to(device) for modality, values in batch.features.items()}, is_real)
+    return float(torch.softmax(video_logits(logits, is_real).double(), dim=-1)[0, 1])
+
+
+def metrics_of(labels: np.ndarray, p: np.ndarray) -> dict[str, float | None]:
+    """Return F1, WF1, macro-F1, both APs and AUROC; None where undefined; a label of -1 does not count.
+
+    Args:
+        labels: 1, 0 or -1, shape (n,).
+        p: 0 to 1, shape (n,); positive above 0.5.
+    """
+    is_known = labels >= 0
+    labels, p = labels[is_known], p[is_known]
+    if not len(labels):
+        return dict.fromkeys(("f1", "wf1", "macro_f1", "ap", "ap_bah", "auroc"))
+    hard = p > 0.5
+    has_positives, has_negatives = bool(labels.any()), not labels.all()
+    return {
+        "f1": f1_positive(labels, hard),
+        "wf1": f1_weighted(labels, hard),
+        "macro_f1": f1_macro(labels, hard),
+        "ap": ap(labels, p) if has_positives else None,
+        "ap_bah": ap_bah(labels, p) if has_positives else None,
+        "auroc": auroc(labels, p) if has_positives and has_negatives else None,
+    }
+
+
+def write_predictions(
+    out: Path,
+    dataset: Dataset,
+    videos: Sequence[Video],
+    predict: Callable[[Video], Predicted],
+    about: RunAbout,
+) -> dict[str, int]:
+    """Write a run folder with the rows of every video, and return how many rows have each status.
+
+    A video whose rows are all there is not predicted again; one that failed is.
+
+    Args:
+        out: The run folder.
+        dataset: Whose videos; its fingerprint goes into the manifest.
+        videos: In any order.
+        predict: Asked once per video; a ``BahError`` of it becomes a row with the status ``no_features``.
+        about: For rows and manifest.
+
+    Raises:
+        RunError: The folder holds another run, or another process writes it.
+    """
+    config = {"data": about.data, "split": about.split, "level": about.level.value, "model": dict(about.model)}
+    identity = {"split": about.split, "level": about.level.value, "system": about.system, "model": dict(about.model)}
+    notes = list(about.notes)
+    if dataset.is_synthetic:
+        notes.insert(0, "demo set (synthetic): it shows that everything works, not how well A/H is recognised")
+    with RunStore(out, config=config, identity=identity, notes=notes) as store:
+        store.manifest.data = {
+            "name": dataset.name,
+            "edition": dataset.edition,
+            "fingerprint": dataset.fingerprint(),
+        }
+        done = _finished(store)
+        for number, video in enumerate(videos, start=1):
+            if video.video_id in done:
+                continue
+            try:
+                predicted = predict(video)
+            except BahError as error:
+                predicted = Predicted(None, Status.NO_FEATURES, error.problem)
+            store.append(_rows(video, predicted, about))
+            if number % 100 == 0:
+                say(f"predicted {number:,} of {len(videos):,} videos")
+        store.complete()
+        return store.manifest.n_rows
+
+
+def _finished(store: RunStore) -> set[str]:
+    """Return the videos whose rows are all there: a kill can only have torn those of the last one in the journal."""
+    rows = read_journal(store.folder / JOURNAL_NAME)
+    done = {row.video_id for row in rows if not row.status.is_failure}
+    return done if store.manifest.n_rows else done - {row.video_id for row in rows[-1:]}
+
+
+def _rows(video: Video, predicted: Predicted, about: RunAbout) -> list[PredictionRow]:
+    common: dict[str, Any] = {
+        "system": about.system,
+        "video_id": video.video_id,
+        "participant_id": video.participant_id,
+        "level": about.level,
+    }
+    if predicted.p is None:
+        return [PredictionRow(**common, status=predicted.status, detail=predicted.detail)]
+    if about.level is Level.VIDEO:
+        return [PredictionRow(**common, p_positive=float(predicted.p))]
+    p = np.asarray(predicted.p)
+    return [PredictionRow(**common, start_frame=k, stop_frame=k + 1, p_positive=float(one)) for k, one in enumerate(p)]
