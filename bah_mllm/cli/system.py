@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from bah_mllm.cli.parsing import parse_seeds, require_supervised
 
 __all__ = ["bench", "doctor"]
 
@@ -28,15 +30,24 @@ def doctor(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="engine, decode or evaluator.")],
+    name: Annotated[str, typer.Argument(help="engine, decode, evaluator or adaptation.")],
     *,
     seed: Annotated[int, typer.Option(help="Seed of the made-up input.")] = 0,
+    seeds: Annotated[str, typer.Option(help="Seeds of adaptation's toy problems: A:B (half open) or A,B,C.")] = "0:5",
     json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
 ) -> None:
-    """Measure what is shared and batched against the naive way, in one run, as ratios.
+    """Measure what is shared and batched against the naive way, as ratios; or what adaptation gains on toy problems.
 
     Example: bah-mllm bench evaluator
     """
     from bah_mllm.pipeline.bench import print_bench
 
-    print_bench(name, seed=seed, json_path=json_path)
+    print_bench(name, seed=seed, json_path=json_path, more={"adaptation": lambda *, seed: _adaptation(seeds)})  # noqa: ARG005
+
+
+def _adaptation(seeds: str) -> dict[str, Any]:
+    """Return the gain of every adaptation method by toy problem, in points."""
+    require_supervised()
+    from supervised.adaptation.toy import bench_adaptation
+
+    return bench_adaptation(parse_seeds(seeds))

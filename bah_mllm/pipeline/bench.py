@@ -6,7 +6,7 @@ Every figure is process time (all threads) of this process; counters say how muc
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -182,15 +182,24 @@ def _job(
 BENCHES: dict[str, Callable[..., dict[str, Any]]] = {"engine": engine, "decode": decode, "evaluator": evaluator}
 
 
-def print_bench(name: str, *, seed: int, json_path: str | None) -> None:
+def print_bench(
+    name: str, *, seed: int, json_path: str | None, more: Mapping[str, Callable[..., dict[str, Any]]] | None = None
+) -> None:
     """Run a benchmark and print its figures, or write them as JSON (``-`` for stdout).
+
+    Args:
+        name: A key of ``BENCHES`` or of ``more``.
+        seed: Of the made-up input.
+        json_path: Where JSON goes.
+        more: Benchmarks that are not of this layer.
 
     Raises:
         ConfigError: There is no such benchmark.
     """
-    if name not in BENCHES:
-        raise ConfigError(f"There is no benchmark {name!r}.", remedy=f"Choose one of: {', '.join(BENCHES)}.")
-    figures = BENCHES[name](seed=seed)
+    benches = {**BENCHES, **(more or {})}
+    if name not in benches:
+        raise ConfigError(f"There is no benchmark {name!r}.", remedy=f"Choose one of: {', '.join(benches)}.")
+    figures = benches[name](seed=seed)
     if json_path is not None:
         write_json(figures, json_path)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +179,7 @@ class _Bench:
         return self._trained(self._source, name, strategy, _SOURCE_FREE_LOOP)
 
 
-def bench_adaptation(seeds: range) -> dict[str, dict[str, dict[str, float]]]:
+def bench_adaptation(seeds: Sequence[int]) -> dict[str, dict[str, dict[str, float]]]:
     """Return, by problem and method, the gain over the source model and the accuracy, in points, over the seeds.
 
     Args:
