@@ -34,7 +34,17 @@ from supervised.models.resnet import from_transformers
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
-__all__ = ["BACKBONES", "Backbone", "Head", "Normalisation", "build_backbone", "freeze", "load_head", "save_backbone"]
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "Head",
+    "Normalisation",
+    "build_backbone",
+    "freeze",
+    "load_head",
+    "load_tensors",
+    "save_backbone",
+]
 
 BACKBONES = {
     "resnet18": "supervised.models.resnet:resnet18",
@@ -263,6 +273,21 @@ def save_backbone(
     (folder / "backbone.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
+def saved_name(folder: Path) -> str:
+    """Return which backbone a folder of ``save_backbone`` holds.
+
+    Raises:
+        DataError: It is no such folder, or damaged.
+    """
+    try:
+        return str(json.loads((folder / "backbone.json").read_text(encoding="utf-8"))["name"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"The folder {folder.name} holds no trained backbone ({type(error).__name__} in backbone.json).",
+            remedy="Give the folder of a seed that `bah-mllm train` wrote with a recipe of backbones.",
+        ) from None
+
+
 class Head(NamedTuple):
     """A classifier over a backbone's features, and the names of its outputs (empty where they are not known)."""
 
@@ -280,7 +305,7 @@ def load_head(name: str, weights: str | Path) -> Head:
     if found.head is None:
         raise DataError(
             f"The weights {found.label} have no classifier.",
-            remedy="Train one: bah-mllm train --recipe finetune_bah --weights DIR --data ROOT --out DIR",
+            remedy="Train one: bah-mllm train --recipe finetune_bah --set weights=DIR --data ROOT --out DIR",
         )
     n_out, n_in = found.head["weight"].shape
     layer = nn.Linear(n_in, n_out)
@@ -322,7 +347,7 @@ def _read_own(name: str, folder: Path) -> _Weights:
         config = json.loads((folder / "backbone.json").read_text(encoding="utf-8"))
         found = _Weights(
             folder.name,
-            _load(folder / "model.safetensors"),
+            load_tensors(folder / "model.safetensors"),
             config["normalisation"],
             config["reduce_dim"],
             config["options"],
@@ -352,7 +377,7 @@ def _read_published(name: str, folder: Path) -> _Weights:
     return _without_head(
         _Weights(
             folder.name,
-            _load(folder / "model.pt"),
+            load_tensors(folder / "model.pt"),
             "half",
             None if reduce_dim in {None, "None"} else int(reduce_dim),
             _apvit_options(model, folder.name) if name == "apvit" else {},
@@ -372,7 +397,7 @@ def _apvit_options(model: Mapping[str, Any], label: str) -> dict[str, Any]:
 
 
 def _read_file(name: str, path: Path) -> _Weights:
-    state = {key.removeprefix("module."): value for key, value in _load(path).items()}
+    state = {key.removeprefix("module."): value for key, value in load_tensors(path).items()}
     if any(key.startswith("model.") for key in state):  # the authors' model.pt, without its folder
         reduction = state.get("layer_reduce_dim.layer.2.weight")
         return _without_head(_Weights(path.name, state, "half", None if reduction is None else len(reduction)))
@@ -400,7 +425,7 @@ def _read_hub(name: str, source: str) -> _Weights:
     return _Weights(label, state, "imagenet")
 
 
-def _load(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file; nothing in it is executed."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
