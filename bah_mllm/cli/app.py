@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer import TyperException
 
-from bah_mllm.cli import cues, data, evaluate, models, prompts, runs, system, training
+from bah_mllm.cli import cues, data, evaluate, models, prompts, runs, system, training, weights
 from bah_mllm.core.errors import BahError
 
 __all__ = ["app", "invoke", "main"]
@@ -55,6 +55,7 @@ app.command("transcribe")(data.transcribe)
 app.add_typer(cues.app, name="cues")
 app.command("train")(training.train)
 app.command("predict")(training.predict)
+app.add_typer(weights.app, name="weights")
 app.command("bench")(system.bench)
 app.command("doctor")(system.doctor)
 

@@ -6,11 +6,11 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
+from bah_mllm.core.loading import load_named
 from supervised.models.base import FeatureModel, ModelSpec, Variant
 
 __all__ = ["FAITHFUL", "MODELS", "FeatureModel", "ModelSpec", "build_model", "load_model", "save_model"]
@@ -52,14 +52,9 @@ def build_model(
     Raises:
         ConfigError: There is no such model, variant or option, or it cannot take these modalities.
     """
-    models = {"corrected": MODELS, "faithful": FAITHFUL}.get(variant, {})
-    if name not in models:
-        raise ConfigError(
-            f"There is no model {name!r} in the variant {variant!r}.",
-            remedy=f"Use one of {', '.join(MODELS)} (corrected) or {', '.join(FAITHFUL)} (faithful).",
-        )
-    module, _, class_name = models[name].partition(":")
-    model_class = getattr(import_module(module), class_name)
+    if variant not in ("corrected", "faithful"):
+        raise ConfigError(f"There is no variant {variant!r}.", remedy="Use corrected or faithful.")
+    model_class = load_named(MODELS if variant == "corrected" else FAITHFUL, name, kind=f"{variant} model")
     allowed = inspect.signature(model_class).parameters.keys() - {"dims"}
     unknown = sorted(options.keys() - allowed)
     if unknown:
@@ -67,7 +62,12 @@ def build_model(
             f"The model {name} ({variant}) has no option {', '.join(unknown)}.",
             remedy=f"Use its options: {', '.join(sorted(allowed)) or 'none'}.",
         )
-    model: FeatureModel = model_class(dims, **options)
+    try:
+        model: FeatureModel = model_class(dims, **options)
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:  # as PyTorch's layers refuse what they are given
+        raise ConfigError(
+            f"The model {name} cannot have the options {options}: {error}.", remedy="Correct their values."
+        ) from error
     model.spec = ModelSpec(name, variant, dict(dims), dict(options))
     return model
 

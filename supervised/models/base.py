@@ -14,7 +14,7 @@ from supervised.records import MODALITIES
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["FeatureModel", "ModelSpec", "Variant", "only_modality"]
+__all__ = ["FeatureModel", "ModelSpec", "Variant", "check_heads", "only_modality"]
 
 Variant = Literal["corrected", "faithful"]
 
@@ -102,3 +102,15 @@ def only_modality(name: str, dims: Mapping[str, int]) -> str:
             remedy="Name one modality, or choose a fusion: lfan, can, mt or jmt.",
         )
     return next(iter(dims))
+
+
+def check_heads(width: int, n_heads: int) -> None:
+    """Refuse a width that the heads of an attention cannot share.
+
+    Raises:
+        ConfigError: The width is no multiple of the heads.
+    """
+    if width % n_heads:
+        raise ConfigError(
+            f"{n_heads} heads cannot share a width of {width}.", remedy="Make the width a multiple of the heads."
+        )

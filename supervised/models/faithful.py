@@ -35,11 +35,24 @@ class FaithfulLfan(Lfan):
 
     Args:
         dims: Modality -> width of its features, in order.
-        window_frames: The only length that it takes; its default is that code's.
+        window_frames: The only length that it takes; this and what follows are options of that code too.
+        kernel_frames: Taps of each convolution.
+        modal_dim: Width of each modality in the attention; a multiple of ``n_heads``.
+        n_heads: Heads of the attention.
     """
 
-    def __init__(self, dims: Mapping[str, int], *, window_frames: int = 300) -> None:
-        super().__init__(dims)
+    has_lone_attention = True
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        *,
+        window_frames: int = 300,
+        kernel_frames: int = KERNEL_FRAMES,
+        modal_dim: int = 32,
+        n_heads: int = 2,
+    ) -> None:
+        super().__init__(dims, kernel_frames=kernel_frames, modal_dim=modal_dim, n_heads=n_heads)
         self.window_frames = window_frames
 
     def embed(

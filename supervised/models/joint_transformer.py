@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from supervised.models.base import FeatureModel
+from supervised.models.base import FeatureModel, check_heads
 from supervised.models.normalisation import MaskedBatchNorm1d
 from supervised.models.tcn import CAN_WIDTHS, KERNEL_FRAMES, TemporalStreams
 
@@ -114,6 +114,7 @@ class Mt(FeatureModel):
         n_heads: int = 1,
     ) -> None:
         super().__init__(dims)
+        check_heads(width, n_heads)
         self.is_attention_causal = is_attention_causal
         self.streams = TemporalStreams(
             dims, CAN_WIDTHS | dict(widths or {}), kernel_frames=kernel_frames, dropout=dropout, is_causal=is_causal

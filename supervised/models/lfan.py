@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from supervised.models.base import FeatureModel
+from supervised.models.base import FeatureModel, check_heads
 from supervised.models.tcn import KERNEL_FRAMES, LFAN_WIDTHS, TemporalStreams
 
 if TYPE_CHECKING:
@@ -21,11 +21,13 @@ __all__ = ["Lfan"]
 class _FollowerAttention(nn.Module):
     """Attention among the modalities of one frame, with the values added again, projected and normalised."""
 
-    def __init__(self, dims: Mapping[str, int], *, modal_dim: int, n_heads: int, dropout: float) -> None:
+    def __init__(
+        self, dims: Mapping[str, int], *, modal_dim: int, n_heads: int, dropout: float, has_lone_attention: bool
+    ) -> None:
         super().__init__()
         self.n_heads = n_heads
-        # One modality has nothing to weigh: queries and keys would never learn.
-        self.n_parts = 3 if len(dims) > 1 else 1
+        # One modality has nothing to weigh it against: queries and keys would never learn.
+        self.n_parts = 3 if len(dims) > 1 or has_lone_attention else 1
         self.project = nn.ModuleDict(
             {modality: nn.Linear(dim, self.n_parts * modal_dim) for modality, dim in dims.items()}
         )
@@ -62,6 +64,8 @@ class Lfan(FeatureModel):
         Zhang et al. 2022 (arXiv 2203.13031), as set up in the published code of the BAH baselines.
     """
 
+    has_lone_attention = False  # whether a lone modality gets queries and keys, which then do nothing
+
     def __init__(
         self,
         dims: Mapping[str, int],
@@ -74,10 +78,17 @@ class Lfan(FeatureModel):
         n_heads: int = 2,
     ) -> None:
         super().__init__(dims)
+        check_heads(modal_dim, n_heads)
         self.streams = TemporalStreams(
             dims, LFAN_WIDTHS | dict(widths or {}), kernel_frames=kernel_frames, dropout=dropout, is_causal=is_causal
         )
-        self.fusion = _FollowerAttention(self.streams.out_dims, modal_dim=modal_dim, n_heads=n_heads, dropout=dropout)
+        self.fusion = _FollowerAttention(
+            self.streams.out_dims,
+            modal_dim=modal_dim,
+            n_heads=n_heads,
+            dropout=dropout,
+            has_lone_attention=self.has_lone_attention,
+        )
         self.classifier = nn.Linear(self.streams.out_dims[self.modalities[0]] + modal_dim * len(dims), 2)
 
     def embed(

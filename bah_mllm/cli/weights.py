@@ -1,0 +1,44 @@
+"""``bah-mllm weights import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bah_mllm.cli.parsing import require_supervised
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Take over weights that others trained.")
+
+
+@app.callback()
+def _weights() -> None:
+    """Make ``import`` a command of its own although it is the only one."""
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="model.pt of the authors' published code, or the folder with it.")],
+    *,
+    model: Annotated[str, typer.Option(help="lfan, can, mt or jmt; or a backbone: resnet18 ... resnet152, apvit.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    window_frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="Frames of LFAN's windows. [default: window_length in config.yml beside the file]"),
+    ] = None,
+) -> None:
+    """Convert weights of the published baselines, faults of their models included, into a folder of ours.
+
+    Example: bah-mllm weights import best-model/model.pt --model lfan --out trained/authors-lfan
+    """
+    require_supervised()
+    from supervised.weights import import_weights
+
+    imported = import_weights(source, model=model, out=out, window_frames=window_frames)
+    for note in imported.notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(f"{imported.model}, {imported.n_parameters:,} parameters -> {out}", err=True)
+    typer.echo(str(out))
