@@ -1,0 +1,268 @@
+"""From trained models to rows: overlaps, padding, statuses, resuming, and the commands around it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from bah_mllm.cli.app import invoke
+from bah_mllm.core.errors import ConfigError, DataError, RunError
+from bah_mllm.core.records import Level, Status
+from bah_mllm.dataset import open_dataset
+from bah_mllm.predictions import read_run
+from supervised.recipes.files import list_recipes, read_recipe
+from supervised.training.data import Standard
+from supervised.training.made_up import made_up_videos
+from supervised.training.predicting import (
+    Predicted,
+    RunAbout,
+    frame_probabilities,
+    metrics_of,
+    video_probability,
+    write_predictions,
+)
+
+
+class Positional(nn.Module):
+    """Scores a frame by its own text feature and by where it stands in its window, so that windows can be told."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, features, is_real):
+        place = torch.arange(is_real.shape[1]).expand(is_real.shape) / 10
+        z = features["text"][..., 0] + place
+        return torch.stack([torch.zeros_like(z), z], dim=-1)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def test_overlapping_windows_are_averaged_frame_by_frame():
+    video = made_up_videos(1, seed=0, n_frames=23)[0]
+    p = frame_probabilities(Positional(), video, standard=Standard(), window_frames=8, hop_frames=3, batch_windows=2)
+    z = video.features["text"][:, 0].astype(np.float64)
+    expected = [
+        np.mean([sigmoid(z[k] + (k - start) / 10) for start in range(0, 16, 3) if start <= k < start + 8] or [np.nan])
+        for k in range(23)
+    ]
+    # the last window starts at 15 and is full: 15 + 8 = 23
+    np.testing.assert_allclose(p, expected, rtol=1e-5)
+
+
+def test_a_video_shorter_than_the_window_has_its_own_length():
+    video = made_up_videos(1, seed=0, n_frames=5)[0]
+    p = frame_probabilities(Positional(), video, standard=Standard(), window_frames=300, hop_frames=100)
+    np.testing.assert_allclose(p, sigmoid(video.features["text"][:, 0] + np.arange(5) / 10), rtol=1e-5)
+
+
+def test_a_videos_probability_is_that_of_its_mean_logit():
+    video = made_up_videos(1, seed=0, n_frames=12)[0]
+    z = video.features["text"][:, 0] + np.arange(12) / 10
+    assert video_probability(Positional(), video, standard=Standard()) == pytest.approx(sigmoid(z.mean()), rel=1e-5)
+
+
+def test_metrics_of_one_class_are_undefined_not_made_up():
+    found = metrics_of(np.array([0, 0, -1], np.int8), np.array([0.2, 0.7, 0.9]))
+    assert (found["ap"], found["auroc"]) == (None, None)
+    assert found["f1"] == 0.0
+    assert set(metrics_of(np.array([-1], np.int8), np.array([0.5])).values()) == {None}
+
+
+def about(level=Level.FRAME):
+    return RunAbout("made-up", level, None, "train", {"recipe": "x"})
+
+
+def test_rows_say_each_frame_and_failures_say_why(planted_root, tmp_path):
+    dataset = open_dataset(planted_root[0])
+    videos = dataset.videos("train")
+
+    def predict(video):
+        if video is videos[1]:
+            raise DataError("it has no features", remedy="Extract them.")
+        if video is videos[2]:
+            return Predicted(None, Status.NO_TRANSCRIPT, "nothing is said")
+        return Predicted(np.array([0.25, 0.75]))
+
+    counts = write_predictions(tmp_path / "run", dataset, videos, predict, about())
+    assert counts == {"ok": 2 * 6, "no_features": 1, "no_transcript": 1}
+    rows = [row for row in read_run(tmp_path / "run") if row.video_id == videos[0].video_id]
+    assert [(row.start_frame, row.stop_frame, row.p_positive) for row in rows] == [(0, 1, 0.25), (1, 2, 0.75)]
+
+
+def test_an_interrupted_run_predicts_the_rest_and_the_torn_video_again(planted_root, tmp_path):
+    dataset = open_dataset(planted_root[0])
+    videos = dataset.videos("train")
+    asked = []
+
+    def predict(video):
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        asked.append(video.video_id)
+        return Predicted(np.array([0.25, 0.75]))
+
+    with pytest.raises(KeyboardInterrupt):
+        write_predictions(tmp_path / "run", dataset, videos, predict, about())
+    journal = tmp_path / "run" / "predictions.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-30])  # as a kill in the middle of a write leaves it
+    first, asked[:] = list(asked), []
+    counts = write_predictions(
+        tmp_path / "run",
+        dataset,
+        videos,
+        lambda v: asked.append(v.video_id) or Predicted(np.array([0.25, 0.75])),
+        about(),
+    )
+    assert asked == [first[-1], *(video.video_id for video in videos[4:])]
+    assert counts == {"ok": 16}
+
+
+def test_the_same_folder_refuses_another_system(planted_root, tmp_path):
+    dataset = open_dataset(planted_root[0])
+    write_predictions(tmp_path / "run", dataset, [], lambda _: Predicted(0.5), about())
+    with pytest.raises(RunError, match="level"):
+        write_predictions(tmp_path / "run", dataset, [], lambda _: Predicted(0.5), about(Level.VIDEO))
+
+
+RECIPE = """
+kind = "fusion"
+name = "tiny"
+source = "a test"
+standardise = ["audio"]
+[features]
+audio = "a"
+text = "t"
+[model]
+name = "can"
+[data]
+window_frames = 32
+hop_frames = 16
+batch_windows = 4
+[loop]
+epochs = 4
+lr = 0.02
+device = "cpu"
+select = "val_auroc"
+"""
+
+
+def test_train_predict_and_evaluate_go_from_features_to_judged_rows(planted_root, tmp_path, capsys):
+    manifest, features = planted_root
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    train = ["train", "--recipe", str(tmp_path / "tiny.toml"), "--data", str(manifest), "--features", str(features)]
+    assert invoke([*train, "--out", str(tmp_path / "out"), "--seeds", "0:2"]) == 0
+    record = json.loads((tmp_path / "out" / "train.json").read_text())
+    assert set(record["validation"]) == {"0", "1"}
+    assert record["summary"]["val_auroc"]["mean"] == pytest.approx(
+        np.mean([record["validation"][seed]["val_auroc"] for seed in "01"])
+    )
+    assert invoke(["predict", str(tmp_path / "out"), "--data", str(manifest), "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    paths = [str(tmp_path / "run" / f"seed-{seed}") for seed in (0, 1)]
+    assert invoke(["evaluate", *paths, "--data", str(manifest), "--draws", "0", "--json", "-"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert {row["level"] for row in rows} == {"frame"}
+    assert all(row["n_missing"] == 0 for row in rows)
+    assert all(row["auroc"] > 0.9 for row in rows if row["aggregation"] == "coverage")
+    # the same again: nothing is trained, another setting is refused
+    assert invoke([*train, "--out", str(tmp_path / "out"), "--seeds", "0"]) == 0
+    assert set(json.loads((tmp_path / "out" / "train.json").read_text())["validation"]) == {"0", "1"}
+    assert invoke([*train, "--out", str(tmp_path / "out"), "--set", "loop.lr=0.5"]) == 2
+    assert "loop (lr = 0.02, now 0.5)" in capsys.readouterr().err
+
+
+def test_training_on_whole_videos_predicts_videos(planted_root, tmp_path, capsys):
+    manifest, features = planted_root
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    train = ["train", "--recipe", str(tmp_path / "tiny.toml"), "--data", str(manifest), "--features", str(features)]
+    overrides = ["--set", "data.supervision=video", "--set", "loop.select=last"]
+    assert invoke([*train, *overrides, "--out", str(tmp_path / "out")]) == 0
+    assert invoke(["predict", str(tmp_path / "out"), "--data", str(manifest), "--out", str(tmp_path / "run")]) == 0
+    rows = read_run(tmp_path / "run")
+    assert [row.level for row in rows] == [Level.VIDEO] * 2
+    assert all(row.p_positive is not None for row in rows)
+
+
+def test_without_features_the_error_says_which_command_makes_them(planted_root, tmp_path, capsys):
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    code = invoke(
+        [
+            "train",
+            "--recipe",
+            str(tmp_path / "tiny.toml"),
+            "--data",
+            str(planted_root[0]),
+            "--out",
+            str(tmp_path / "o"),
+            "--features",
+            str(tmp_path / "none"),
+        ]
+    )
+    assert code == 2
+    assert "bah-mllm features" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_shipped_recipe_is_valid_and_names_its_source(name):
+    recipe = read_recipe(name)
+    assert recipe.name == name
+    assert len(recipe.source) > 20
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("loop.lr=-1", "loop.lr"),
+        ("loop.speed=3", "loop.speed"),
+        ("loop.lr", "not key=value"),
+        ("features.smell=x", "smell"),
+        ("prediction.hop_frames=9", "hop_frames"),
+        ("kind=magic", "magic"),
+    ],
+)
+def test_a_wrong_override_says_where(override, message):
+    with pytest.raises(ConfigError, match=message):
+        read_recipe("lfan", [override])
+
+
+def test_overrides_replace_single_values():
+    recipe = read_recipe("lfan", ["loop.lr=0.25", "model.variant=faithful", "data.window_frames=none"])
+    assert (recipe.loop.lr, recipe.model.variant, recipe.data.window_frames) == (0.25, "faithful", None)
+    assert recipe.loop.epochs == 60
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(ConfigError) as caught:
+        read_recipe("lfann")
+    assert "Did you mean 'lfan'?" in caught.value.remedy
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(planted_root, tmp_path):
+    manifest, features = planted_root
+    (tmp_path / "tiny.toml").write_text(RECIPE.replace("epochs = 4", "epochs = 12"))
+
+    def command(out):
+        return [sys.executable, "-m", "bah_mllm", "train", "--recipe", str(tmp_path / "tiny.toml"), "--data",
+                str(manifest), "--features", str(features), "--out", str(tmp_path / out)]  # fmt: skip
+
+    subprocess.run(command("whole"), check=True)
+    for n_epochs in (2, 7):
+        process = subprocess.Popen(command("killed"))
+        log = tmp_path / "killed" / "seed-0" / "log.csv"
+        while process.poll() is None and not (log.exists() and len(log.read_text().splitlines()) > n_epochs):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command("killed"), check=True)
+    whole, killed = (load_file(tmp_path / name / "seed-0" / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
