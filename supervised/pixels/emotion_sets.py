@@ -153,8 +153,9 @@ def read_affwild2(root: Path, *, is_train: bool) -> Iterator[EmotionImage]:
         DataError: There are no annotations, no faces, or a file does not start with the names of its classes.
     """
     names = ("Train_Set", "Training_Set") if is_train else ("Validation_Set",)
-    annotations = [path for name in names for path in root.glob(f"**/EXPR*/**/{name}/*.txt")]
-    annotations = annotations or [path for name in names for path in root.glob(f"EXPR*/{name}/*.txt")]
+    # Two fixed depths: a search of everything would go through millions of faces.
+    patterns = [f"{above}EXPR*/{name}/*.txt" for above in ("", "*/") for name in names]
+    annotations = [path for pattern in patterns for path in root.glob(pattern)]
     faces = next(
         (place for place in (root / "cropped_aligned" / "cropped_aligned", root / "cropped_aligned") if place.is_dir()),
         None,
@@ -165,7 +166,7 @@ def read_affwild2(root: Path, *, is_train: bool) -> Iterator[EmotionImage]:
             remedy="Give the folder with the annotations of expressions and the cropped and aligned faces.",
         )
     for annotation in sorted(annotations):
-        header, *labels = _lines(annotation, "Aff-Wild2")
+        header, *labels = _lines(annotation, "Aff-Wild2") or [""]
         classes = [_named(name) for name in header.split(",")]
         if "happiness" not in classes:
             raise DataError(

@@ -171,7 +171,7 @@ def write_crops(videos: Sequence[Video], root: Path, *, frame_step: int = 1, det
                 if face is not None and frame % frame_step == 0:
                     _write_picture(unfinished / f"frame-{frame}.jpg", face)
         except BahError as error:
-            notes.append(f"{video.video_id}: {error.problem}")
+            notes.append(f"{video.video_id}: {error.problem.replace(str(video.path), video.path.name)}")
             continue
         finally:
             found.close()

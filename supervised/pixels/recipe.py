@@ -95,3 +95,8 @@ class BackboneRecipe(BaseModel):
     head_lr_factor: float = Field(default=1.0, gt=0)
     data: Annotated[EmotionFaces | BahFaces, Field(discriminator="task")]
     loop: LoopSettings
+
+    @property
+    def has_own_data(self) -> bool:
+        """Whether the recipe names the folders it trains on, rather than taking a data set of videos."""
+        return isinstance(self.data, EmotionFaces)

@@ -92,9 +92,18 @@ def train_backbone(
 
 
 def train_for_seed(
-    recipe: BackboneRecipe, request: TrainRequest, dataset: Dataset, folder: Path, seed: int
+    recipe: BackboneRecipe, request: TrainRequest, dataset: Dataset | None, folder: Path, seed: int
 ) -> dict[str, float]:
-    """Train one seed of ``bah-mllm train``; crops of faces are shared by the seeds."""
+    """Train one seed of ``bah-mllm train``; crops of faces are shared by the seeds.
+
+    Raises:
+        BahError: As ``train_backbone``; ConfigError also where emotions are asked of a data set of videos.
+    """
+    if recipe.has_own_data and request.data is not None:
+        raise ConfigError(
+            f"The recipe {recipe.name} trains on the folders that it names, not on a data set of videos.",
+            remedy="Leave --data out; the folders go into --set data.rafdb=DIR and so on.",
+        )
     return train_backbone(recipe, dataset, folder, seed=seed, crops=request.out / "faces")
 
 

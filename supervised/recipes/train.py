@@ -79,10 +79,10 @@ def train(recipe: BaseModel, request: TrainRequest) -> dict[str, Any]:
     Raises:
         BahError: Data, features and recipe do not go together, or the folder holds something else.
     """
-    dataset, _ = dataset_and_split(request.data, None)
+    dataset = None if getattr(recipe, "has_own_data", False) else dataset_and_split(request.data, None)[0]
     shard = Shard.current()
     trainer = load_named(TRAINERS, getattr(recipe, "kind", ""), kind="trainer for recipes")
-    if dataset.is_synthetic:
+    if dataset is not None and dataset.is_synthetic:
         say("demo set (synthetic): what is trained here shows that everything works, and nothing about A/H.")
     request.out.mkdir(parents=True, exist_ok=True)
     with _alone(request.out) if shard.rank == 0 else nullcontext():
@@ -205,19 +205,20 @@ def _alone(out: Path) -> AbstractContextManager[object]:
         ) from None
 
 
-def _record(recipe: BaseModel, request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
+def _record(recipe: BaseModel, request: TrainRequest, dataset: Dataset | None) -> dict[str, Any]:
     """Return what a stranger needs to train the same again."""
     features = getattr(recipe, "features", None)
     store = FeatureStore(request.features)
     sets = [] if not isinstance(features, Mapping) else [store.info(name).model_dump() for name in features.values()]
-    ids = "\n".join(f"{video.video_id},{video.split},{video.label}" for video in dataset.videos())
+    videos = () if dataset is None else dataset.videos()
+    ids = "\n".join(f"{video.video_id},{video.split},{video.label}" for video in videos)
     return {
         "recipe": recipe.model_dump(mode="json"),
         "data": {
             "path": request.data,
-            "name": dataset.name,
-            "edition": dataset.edition,
-            "is_synthetic": dataset.is_synthetic,
+            "name": None if dataset is None else dataset.name,  # None: the folders that the recipe names
+            "edition": None if dataset is None else dataset.edition,
+            "is_synthetic": dataset is not None and dataset.is_synthetic,
             "videos": hashlib.sha256(ids.encode()).hexdigest(),
         },
         "features": {"path": str(request.features), "sets": sets},
