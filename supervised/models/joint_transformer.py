@@ -58,12 +58,12 @@ class _Attention(nn.Module):
 class _Encoder(nn.Module):
     """One post-norm transformer layer."""
 
-    def __init__(self, dim: int, n_heads: int) -> None:
+    def __init__(self, dim: int, n_heads: int, *, has_bias: bool = True) -> None:
         super().__init__()
         self.attention = _Attention(dim, n_heads)
         self.norm1 = nn.LayerNorm(dim)
         self.feedforward = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
-        self.norm2 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim, bias=has_bias)
 
     def forward(
         self,
@@ -129,7 +129,9 @@ class Mt(FeatureModel):
             self.joint = nn.Linear(width * len(dims), width)
             self.questions += [pair for name in names for pair in ((_JOINT, name), (name, _JOINT))]
             names.append(_JOINT)
-        self.encoders = nn.ModuleDict({name: _Encoder(width, n_heads) for name in names})
+        # A lone modality's encoding goes straight to ``mix`` and ``norm``, where a bias would cancel.
+        has_bias = bool(self.questions)
+        self.encoders = nn.ModuleDict({name: _Encoder(width, n_heads, has_bias=has_bias) for name in names})
         self.cross = nn.ModuleDict({f"{asker}_{asked}": _Attention(width, n_heads) for asker, asked in self.questions})
         self.answers_encoder = self.answers_attention = None
         if self.questions:
