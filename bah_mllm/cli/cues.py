@@ -85,16 +85,20 @@ def score(
     truth: Annotated[
         Path | None, typer.Option(help="JSONL with video_id, code, start_s, stop_s. [default: the demo set's]")
     ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set whose annotators named cues in segments: agreement with them instead.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of it. [default: everything]")] = None,
     tolerance: Annotated[float, typer.Option(help="Seconds that an event may lie off.", min=0)] = 0.2,
     json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
 ) -> None:
-    """Tell how well cues were found: precision, recall and false events per minute of each.
+    """Tell how well cues were found: precision, recall and false events per minute of each; agreement with annotators.
 
-    Example: bah-mllm cues score cues --json -
+    Example: bah-mllm cues score cues --data BAH_DB
     """
-    from bah_mllm.pipeline.cues import print_scores
+    from bah_mllm.pipeline.cue_scores import print_scores
 
-    print_scores(folder, words=words, truth=truth, tolerance_s=tolerance, json_path=json_path)
+    print_scores(folder, words=words, truth=truth, data=data, split=split, tolerance_s=tolerance, json_path=json_path)
 
 
 @app.command()

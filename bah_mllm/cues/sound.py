@@ -32,7 +32,7 @@ import numpy as np
 
 from bah_mllm.core.loading import import_optional
 from bah_mllm.cues.records import Track, Usual
-from bah_mllm.transcripts.voice import SAMPLE_RATE_HZ, levelled, speech_spans
+from bah_mllm.transcripts.voice import BLOCK_S, SAMPLE_RATE_HZ, levelled, speech_in_levelled
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -69,7 +69,7 @@ RATE_WINDOW_S = 3.0  # windows of 1 s gave "5 syllables a second slower" at ever
 _HOP = 256  # swift-f0's: one sample of a track every 16 ms
 _HOP_S = _HOP / SAMPLE_RATE_HZ
 _FRAME = 2 * _HOP
-_BLOCK_FRAMES = 1875  # 30 s at a time: spectra of ten minutes would not fit
+_BLOCK_FRAMES = round(BLOCK_S / _HOP_S)
 _GRID_S = 0.1
 _WINDOW_S = 1.0
 _MIN_KNOWN_S = 0.4  # less than that is the edge of a word, and words fade and fall at their edges
@@ -114,7 +114,8 @@ def sound_signals(audio: Float[np.ndarray, " samples"], sample_rate_hz: int = SA
         PrerequisiteError: A package of the extra ``cues`` is not installed.
     """
     samples = levelled(audio, sample_rate_hz)
-    speech = tuple(speech_spans(samples, SAMPLE_RATE_HZ))
+    del audio  # ten minutes are 38 MB, and a caller that keeps none of it has them back
+    speech = tuple(speech_in_levelled(samples))
     duration_s = len(samples) / SAMPLE_RATE_HZ
     f0, voiced = _voice(samples)
     level, flatness = _spectra(samples)
@@ -145,9 +146,12 @@ def _voice(
     """Return the pitch in semitones above 100 Hz (NaN where unsure) and whether there is one, every 16 ms."""
     if not samples.any():
         return np.full(len(samples) // _HOP, np.nan), np.zeros(len(samples) // _HOP, bool)
-    heard = _pitch_detector().detect(samples, SAMPLE_RATE_HZ, fmin=_F0_HZ[0], fmax=_F0_HZ[1])
-    semitones = 12 * np.log2(heard.pitch_hz / 100)
-    return np.where(heard.confidence >= _SURE, semitones, np.nan), heard.confidence >= _VOICED
+    stream, n_block = _pitch_detector().stream(fmin=_F0_HZ[0], fmax=_F0_HZ[1]), _BLOCK_FRAMES * _HOP
+    blocks = (samples[start : start + n_block] for start in range(0, len(samples), n_block))
+    heard = [*(stream.push(block, SAMPLE_RATE_HZ) for block in blocks), stream.flush()]
+    confidence = np.concatenate([part.confidence for part in heard])
+    semitones = 12 * np.log2(np.concatenate([part.pitch_hz for part in heard]) / 100)
+    return np.where(confidence >= _SURE, semitones, np.nan), confidence >= _VOICED
 
 
 @cache
@@ -161,15 +165,17 @@ def _spectra(
 ) -> tuple[Float[np.ndarray, " frames"], Float[np.ndarray, " frames"]]:
     """Return level in dB and flatness of the telephone band around every 16 ms."""
     n_frames = max(1, len(samples) // _HOP) if samples.any() else len(samples) // _HOP
-    padded = np.pad(samples, (_HOP, _FRAME))  # frame k lies around sample k * _HOP, as swift-f0's loudness
     frequencies_hz = np.fft.rfftfreq(_FRAME, 1 / SAMPLE_RATE_HZ)
     band = (frequencies_hz >= _BAND_HZ[0]) & (frequencies_hz <= _BAND_HZ[1])
     window = np.hanning(_FRAME)
     level, flatness = np.zeros(n_frames), np.zeros(n_frames)
     for first in range(0, n_frames, _BLOCK_FRAMES):
         last = min(first + _BLOCK_FRAMES, n_frames)
-        block = np.lib.stride_tricks.sliding_window_view(padded[first * _HOP : (last - 1) * _HOP + _FRAME], _FRAME)
-        power = np.abs(np.fft.rfft(block[::_HOP] * window)[:, band]) ** 2 + 1e-9  # about -80 dB under speech
+        # Frame k lies around sample k * _HOP, as swift-f0's loudness.
+        start, stop = (first - 1) * _HOP, (last - 2) * _HOP + _FRAME
+        block = np.pad(samples[max(start, 0) : stop], (max(-start, 0), max(stop - len(samples), 0)))
+        frames = np.lib.stride_tricks.sliding_window_view(block, _FRAME)[::_HOP]
+        power = np.abs(np.fft.rfft(frames * window)[:, band]) ** 2 + 1e-9  # about -80 dB under speech
         level[first:last] = 10 * np.log10(power.mean(axis=1))
         flatness[first:last] = np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)
     return level, flatness

@@ -43,13 +43,14 @@ def read_audio(path: Path, *, sample_rate_hz: int = 16_000) -> Float32[np.ndarra
                 f"{path} has no sound.", remedy="Give a file with an audio stream, or skip what needs one."
             )
         pieces = [array.reshape(-1) for array in _resampled(decode(container, stream), sample_rate_hz)]
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+    samples = np.concatenate(pieces, dtype=np.float32) if pieces else np.zeros(0, np.float32)
     if not len(samples):
         raise MediaError(
             f"{path} has an audio stream, but none of it can be decoded.",
             remedy="Copy the file again, or convert its sound to AAC.",
         )
-    return samples.astype(np.float32) / 32_768
+    samples /= 32_768  # in place: ten minutes are 38 MB
+    return samples
 
 
 def _resampled(frames: Iterator[Any | None], sample_rate_hz: int) -> Iterator[np.ndarray]:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
 
 from bah_mllm.core.engine import Engine
 from bah_mllm.core.errors import ConfigError, DataError, MediaError
@@ -31,20 +30,17 @@ from bah_mllm.cues.language import language_events
 from bah_mllm.cues.perception import Sampling, perceive
 from bah_mllm.cues.records import Baseline, CueEvent, Track
 from bah_mllm.cues.rendering import MODALITIES, modality_of, render_cues
-from bah_mllm.cues.scoring import score_events, score_words
 from bah_mllm.cues.sound_events import sound_events
 from bah_mllm.cues.store import Observation, read_cues, write_cues
 from bah_mllm.cues.usual import pool
 from bah_mllm.cues.visual_events import visual_events
-from bah_mllm.dataset import Dataset, dataset_and_split, demo_root, open_dataset
+from bah_mllm.dataset import Dataset, dataset_and_split, open_dataset
 from bah_mllm.media import read_audio
 from bah_mllm.predictions.manifest import write_atomically
-from bah_mllm.report.console import plain_console
-from bah_mllm.report.json_output import check_json_path, write_json
 from bah_mllm.report.progress import say
 from bah_mllm.report.timeline import TimelineEvent, draw_timeline, timeline_text
 
-__all__ = ["Signals", "extract_cues", "load_signals", "print_scores", "rendered", "score_folder", "show_cues"]
+__all__ = ["Signals", "extract_cues", "load_signals", "rendered", "show_cues"]
 
 _VERSION = 1  # counts up when signals change, so that kept ones are made anew
 _MIN_ABSENT_S = 1.0
@@ -330,84 +326,6 @@ def rendered(
     return render_cues(
         *known, start_s=start_s, stop_s=stop_s, tokens_per_10s=tokens_per_10s, modalities=modalities or MODALITIES
     )
-
-
-class _TrueEvent(BaseModel):
-    """A line of a file of true events; what else it says is left aside."""
-
-    video_id: str
-    code: str
-    start_s: float
-    stop_s: float
-
-
-def print_scores(
-    folder: Path | None, *, words: Path | None, truth: Path | None, tolerance_s: float, json_path: str | None
-) -> None:
-    """Print how well cues were found, or write it as JSON (``-`` for stdout).
-
-    Raises:
-        ConfigError: Neither a folder of cues nor a corpus is given.
-        DataError: A file is malformed.
-    """
-    check_json_path(json_path)
-    if words is not None:
-        result: dict[str, Any] = score_words(words)
-    elif folder is not None:
-        result = score_folder(folder, truth or demo_root() / "events.jsonl", tolerance_s=tolerance_s)
-    else:
-        raise ConfigError("There is nothing to score.", remedy="Name a folder of cues, or a corpus with --words.")
-    if json_path is not None:
-        write_json(result, json_path)
-        return
-    from rich.table import Table
-
-    table = Table(*("what", *dict.fromkeys(key for part in result.values() if isinstance(part, dict) for key in part)))
-    heads = [str(column.header) for column in table.columns][1:]
-    for name, part in result.items():
-        if isinstance(part, dict):
-            table.add_row(name, *(_cell(part.get(head)) for head in heads))
-    plain_console().print(table)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def score_folder(folder: Path, truth: Path, *, tolerance_s: float) -> dict[str, Any]:
-    """Return recall, precision and false events per minute of each code, over the videos that were looked at.
-
-    Raises:
-        DataError: A line of the truth is malformed; names it.
-    """
-    true_events: dict[str, list[_TrueEvent]] = defaultdict(list)
-    for number, line in enumerate(truth.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            event = _TrueEvent.model_validate_json(line)
-        except ValidationError as error:
-            raise DataError(
-                f"{truth}, line {number}: {error.errors()[0]['msg']}.",
-                remedy="Write one JSON object a line: video_id, code, start_s, stop_s.",
-            ) from None
-        true_events[event.video_id].append(event)
-    found: list[CueEvent] = []
-    wanted: list[tuple[str, float, float]] = []
-    offset_s = 0.0
-    for video_id, events in sorted(true_events.items()):
-        known = read_cues(folder, video_id)
-        if known is None:
-            continue
-        observation, seen = known
-        # Videos one behind the other, far enough apart that no event is taken for another video's.
-        found += [replace(e, start_s=e.start_s + offset_s, stop_s=e.stop_s + offset_s) for e in seen]
-        wanted += [(e.code, e.start_s + offset_s, e.stop_s + offset_s) for e in events]
-        offset_s += observation.duration_s + 2 * tolerance_s + 1.0
-    if not offset_s:
-        raise DataError(f"{folder} holds no cues of the videos in {truth}.", remedy="Extract them first.")
-    scores = score_events(found, wanted, tolerance_s=tolerance_s, minutes=offset_s / 60)
-    return {code: asdict(score) for code, score in scores.items()}
 
 
 def show_cues(folder: Path, video_id: str, *, data: str | None, picture: Path, is_private: bool) -> str:

@@ -15,6 +15,7 @@ from bah_mllm.cues.records import Baseline
 from bah_mllm.cues.sound import CLAMPS, MINIMA_S, POPULATION, sound_signals
 from bah_mllm.cues.sound_events import sound_events
 from bah_mllm.cues.usual import pool
+from bah_mllm.transcripts.voice import levelled
 
 RATE_HZ = 16_000
 VOWELS = [
@@ -413,15 +414,38 @@ def test_memory_stays_flat_over_ten_minutes():
 
     voice = Voice(61)
     voice.usual(10)
-    half_minute = voice.recorded()
-    sound = np.tile(half_minute, round(600 * RATE_HZ / len(half_minute)) + 1)[: 600 * RATE_HZ]
-    sound_signals(half_minute)  # loads what it needs
+    sound = np.tile(voice.recorded(), 40)[: 600 * RATE_HZ]
+    sound_signals(sound[: 10 * RATE_HZ])  # loads what it needs
     tracemalloc.start()
     heard = sound_signals(sound)
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    assert heard.duration_s == 600
     assert len(heard.speech) > 150
-    assert peak_bytes < 8 * sound.nbytes  # a few copies of the sound, no spectra of all of it
+    assert peak_bytes < 2.2 * sound.nbytes  # one copy of the sound, and a mask of the values that are no numbers
+
+
+def test_speech_is_heard_in_blocks_as_in_one_piece(monkeypatch):
+    from faster_whisper.vad import get_vad_model
+
+    from bah_mllm.transcripts import voice
+
+    sound = levelled(np.concatenate([recording(plant)[0].recorded() for plant in (long_pause, quiet)]), RATE_HZ)
+    monkeypatch.setattr(voice, "BLOCK_S", 3)
+    in_blocks = voice._speech_probabilities(sound)
+    whole = get_vad_model()(np.pad(sound, (0, -len(sound) % 512 + 512))).reshape(-1)[:-1]
+    assert len(in_blocks) == -(-len(sound) // 512)
+    np.testing.assert_allclose(in_blocks, whole, atol=1e-5)
+
+
+def test_pitch_and_level_do_not_depend_on_the_blocks(monkeypatch):
+    import bah_mllm.cues.sound as module
+
+    sound = recording(trembling)[0].recorded()
+    one = sound_signals(sound).tracks
+    monkeypatch.setattr(module, "_BLOCK_FRAMES", 217)
+    for name, track in sound_signals(sound).tracks.items():
+        np.testing.assert_allclose(track.values, one[name].values, atol=0.02, err_msg=name)
 
 
 def test_trembling_is_measured_in_semitones():

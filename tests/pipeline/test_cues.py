@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.store import Observation, read_cues, write_cues
@@ -252,3 +253,50 @@ def test_without_transcript_the_cues_quote_no_words(bah: Call, pristine_root: Pa
     hidden = bah(*given, "--control", "no-transcript")[1]
     assert '"w0"' not in hidden
     assert "smiles" in hidden
+
+
+def test_cues_named_by_annotators_are_compared_by_segment(bah: Call, data_root: Path, tmp_path: Path) -> None:
+    path = data_root / "video_annotation_transcript.yaml"
+    annotations = yaml.safe_load(path.read_text())
+    sheets = {"audio": ["Pause", "whistles"], "body": None, "facial": ["Smile"], "language": None}
+    for name, entry in annotations.items():
+        if entry["fr_detailed_ah"]:
+            entry["all_cues"] = [None] if "Question_5" in name else [sheets]
+    path.write_text(yaml.safe_dump(annotations))
+    cues = tmp_path / "cues"
+    # Segments: frames 30 to 79 and 0 to 23 at 24 a second, so 1.25 to 3.33 s and 0 to 1 s.
+    for question, start_s in ((4, 1.0), (4, 3.4), (7, 1.5), (5, 0.0)):
+        video = next(v for v in open_dataset(data_root).videos("test") if f"Question_{question}" in v.video_id)
+        about = Observation(video_id=video.video_id, participant_id=video.participant_id, duration_s=6.0)
+        known = read_cues(cues, video.video_id)
+        event = CueEvent("face.smile", start_s, start_s + 0.5, 2, 3.0, None, "z", 1.0, "facemesh")
+        write_cues(cues, about, [*(known[1] if known else ()), event])
+    code, stdout, stderr = bah("cues", "score", cues, "--data", data_root, "--json", "-")
+    assert code == 0, stderr
+    scores = json.loads(stdout)
+    smile, pause = scores["codes"]["face.smile"], scores["codes"]["audio.pause"]
+    assert (smile["n_named"], smile["n_found"], smile["n_both"], smile["recall"]) == (2, 1, 1, 0.5)
+    assert (pause["n_named"], pause["n_found"], pause["precision"]) == (2, 0, None)
+    assert scores["modalities"]["face"]["n_both"] == 1
+    assert (scores["n_segments"], scores["n_segments_without_cues"], scores["n_videos"]) == (2, 1, 3)
+    assert scores["n_unknown_entries"] == {"audio": 2}
+    code, stdout, _ = bah("cues", "score", cues, "--data", data_root)
+    assert code == 0
+    assert "2 under audio" in stdout
+    assert "whistles" not in stdout, "remarks of annotators may quote people"
+    assert bah("cues", "score", cues, "--data", data_root, "--truth", "x")[0] == 2
+    assert bah("cues", "score", tmp_path / "none", "--data", data_root)[0] == 2
+
+
+def test_false_events_a_minute_count_the_minutes_of_the_videos_alone(bah: Call, tmp_path: Path) -> None:
+    cues, truth = tmp_path / "cues", tmp_path / "truth.jsonl"
+    for name in ("a.mp4", "b.mp4"):
+        about = Observation(video_id=name, participant_id="p", duration_s=15.0)
+        write_cues(cues, about, [CueEvent("face.smile", 2.0, 4.0, 2, 3.0, None, "z", 1.0, "facemesh")])
+    lines = [{"video_id": name, "code": "body.nod", "start_s": 1, "stop_s": 2} for name in ("a.mp4", "b.mp4")]
+    truth.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    scores = json.loads(bah("cues", "score", cues, "--truth", truth, "--json", "-")[1])
+    assert scores["face.smile"]["false_per_min"] == pytest.approx(4.0)
+    code, _, stderr = bah("cues", "score", cues, "--truth", tmp_path / "gone.jsonl")
+    assert code == 2
+    assert "Traceback" not in stderr
