@@ -18,7 +18,7 @@ from supervised.models.backbones import build_backbone
 from supervised.models.cost import measure_backbone_cost, measure_cost
 
 DIMS = {"visual": 64, "audio": 32, "text": 48}
-WINDOW_FRAMES = 32
+WINDOW_FRAMES = 24
 CASES = [*((name, "corrected") for name in MODELS), *((name, "faithful") for name in FAITHFUL)]
 
 

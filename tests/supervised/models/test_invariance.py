@@ -14,6 +14,7 @@ DIMS = {"visual": 12, "audio": 7, "text": 9}
 SUBSETS = [("visual",), ("text",), ("visual", "audio"), ("text", "visual"), ("audio", "visual", "text")]
 FUSIONS = [(name, subset) for name in ("lfan", "can", "mt", "jmt") for subset in SUBSETS]
 MODELS = [("tcn", ("visual",)), ("mlp", ("audio",)), *FUSIONS]
+NARROW = (10, 10, 8, 8)  # channels: fewer than the defaults, which only cost time here
 LENGTHS = (40, 23, 5, 1)  # frames of the windows in a batch
 
 
@@ -21,7 +22,9 @@ def lively(name: str, modalities: tuple[str, ...], **options: object) -> Feature
     """Return a model in evaluation mode whose every value differs from its initial one, as after training."""
     torch.manual_seed(3)
     if name == "mlp":
-        options.setdefault("batch_norm", True)
+        options |= {"batch_norm": True}
+    else:
+        options |= {"widths": NARROW if name == "tcn" else dict.fromkeys(modalities, NARROW)}
     model = build_model(name, {modality: DIMS[modality] for modality in modalities}, **options)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -126,7 +129,7 @@ def test_every_modality_is_fused(name: str, modality: str) -> None:
     other = features | {modality: -features[modality]}
     with torch.no_grad():
         shift = (model(features, is_real) - model(other, is_real))[is_real].abs()
-    assert shift.mean() > 1e-3
+    assert shift.mean() > 0.02 * model(features, is_real)[is_real].std()
 
 
 @pytest.mark.parametrize("name", ["lfan", "can", "mt", "jmt"])
