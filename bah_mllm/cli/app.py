@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer import TyperException
 
-from bah_mllm.cli import cues, data, evaluate, models, prompts, runs, system, training, weights
+from bah_mllm.cli import adaptation, cues, data, evaluate, features, models, prompts, runs, system, training, weights
 from bah_mllm.core.errors import BahError
 
 __all__ = ["app", "invoke", "main"]
@@ -53,8 +53,10 @@ app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.command("transcribe")(data.transcribe)
 app.add_typer(cues.app, name="cues")
+app.command("features")(features.features)
 app.command("train")(training.train)
 app.command("predict")(training.predict)
+app.command("adapt")(adaptation.adapt)
 app.add_typer(weights.app, name="weights")
 app.command("bench")(system.bench)
 app.command("doctor")(system.doctor)

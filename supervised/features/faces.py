@@ -11,9 +11,8 @@ References:
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from bah_mllm.core.loading import import_optional, is_installed
 from bah_mllm.dataset.paths import contained, spellings
 from bah_mllm.media import read_frames
 from bah_mllm.report.progress import Stopwatch
+from supervised.features.store import file_digest
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -125,7 +125,10 @@ class RetinaFaceDetector:
                 "uniface.constants.RetinaFaceWeights.RESNET50)'` once with a network, or use --detector mediapipe.",
             )
         # Checked here: uniface would delete a file that is not the one it knows, and fetch it.
-        if _sha256(weights) != MODEL_REGISTRY[RetinaFaceWeights.RESNET50].sha256 or weights.name != _RETINAFACE_FILE:
+        if (
+            file_digest(weights).hex() != MODEL_REGISTRY[RetinaFaceWeights.RESNET50].sha256
+            or weights.name != _RETINAFACE_FILE
+        ):
             raise DataError(
                 f"{weights.name} is not uniface's {_RETINAFACE_FILE}.", remedy="Give the file that uniface downloads."
             )
@@ -288,7 +291,7 @@ def find_shipped(root: Path, video_id: str) -> dict[int, Path]:
     return {}
 
 
-def shipped_faces(crops: dict[int, Path], n_frames: int) -> Iterator[UInt8[np.ndarray, "px px 3"] | None]:
+def shipped_faces(crops: Mapping[int, Path], n_frames: int) -> Iterator[UInt8[np.ndarray, "px px 3"] | None]:
     """Yield the shipped face of each of the frames, or None where there is none.
 
     A crop that is not square is the whole frame, which the published code stores before it has found a face; it counts
@@ -315,8 +318,3 @@ def _retinaface_file() -> Path:
     from uniface import get_cache_dir
 
     return Path(get_cache_dir()) / _RETINAFACE_FILE
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -33,7 +33,7 @@ from bah_mllm.predictions.manifest import write_atomically
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["FeatureSet", "FeatureStore", "StoredFeatures"]
+__all__ = ["FeatureSet", "FeatureStore", "StoredFeatures", "file_digest"]
 
 Modality = Literal["visual", "audio", "text"]
 
@@ -324,6 +324,12 @@ class FeatureStore:
             )
         self._checked.add(path)
         return array
+
+
+def file_digest(path: Path) -> bytes:
+    """Return the SHA-256 of a file, 32 bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _checked_rows(
