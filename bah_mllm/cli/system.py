@@ -30,7 +30,7 @@ def doctor(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="engine, decode, evaluator or adaptation.")],
+    name: Annotated[str, typer.Argument(help="engine, decode, evaluator, training or adaptation.")],
     *,
     seed: Annotated[int, typer.Option(help="Seed of the made-up input.")] = 0,
     seeds: Annotated[str, typer.Option(help="Seeds of adaptation's toy problems: A:B (half open) or A,B,C.")] = "0:5",
@@ -42,7 +42,20 @@ def bench(
     """
     from bah_mllm.pipeline.bench import print_bench
 
-    print_bench(name, seed=seed, json_path=json_path, more={"adaptation": lambda *, seed: _adaptation(seeds)})  # noqa: ARG005
+    print_bench(
+        name,
+        seed=seed,
+        json_path=json_path,
+        more={"training": _training, "adaptation": lambda *, seed: _adaptation(seeds)},
+    )  # noqa: ARG005
+
+
+def _training(*, seed: int) -> dict[str, Any]:
+    """Return parameters of every model, and what cached features save."""
+    require_supervised()
+    from supervised.bench import bench_training
+
+    return bench_training(seed=seed)
 
 
 def _adaptation(seeds: str) -> dict[str, Any]:
