@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
 from bah_mllm.core.loading import load_named
 from bah_mllm.dataset.yaml_files import load_yaml
+from bah_mllm.predictions.manifest import write_atomically
 from bah_mllm.report.progress import say
 from supervised.models.apvit import from_ir50
 from supervised.models.resnet import from_transformers
@@ -223,7 +224,7 @@ def build_backbone(
         if not random:
             raise PrerequisiteError(
                 f"The backbone {name} needs weights: a random one says nothing of a face.",
-                remedy="Pass a folder or file of weights (see supervised/models/backbones.py), or allow random ones.",
+                remedy="Name them: `features --weights NAME=PATH`, `train --set weights=PATH`; or allow random ones.",
             )
         say(f"WARNING: {name} has random weights: its features say nothing of faces.")
         backbone = Backbone(name, reduce_dim=reduce_dim, normalisation=normalisation or "half")
@@ -243,7 +244,12 @@ def build_backbone(
 
 
 def save_backbone(
-    folder: Path, backbone: Backbone, *, head: nn.Linear | None = None, classes: tuple[str, ...] = ()
+    folder: Path,
+    backbone: Backbone,
+    *,
+    head: nn.Linear | None = None,
+    classes: tuple[str, ...] = (),
+    started_from: str | None = None,
 ) -> None:
     """Write ``model.safetensors`` and ``backbone.json``, which ``build_backbone(weights=folder)`` reads.
 
@@ -252,25 +258,25 @@ def save_backbone(
         backbone: What to save.
         head: Its classifier, kept beside it; see ``load_head``.
         classes: Names of the head's outputs, in order.
+        started_from: Weights that its training started from, for the record.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
     if head is not None:
         state |= {_HEAD + name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
-    reduce_dim = None if isinstance(backbone.layer_reduce_dim, nn.Identity) else backbone.dim
+    write_atomically(folder / "model.safetensors", save(state))
     config = {
         "name": backbone.name,
-        "reduce_dim": reduce_dim,
+        "reduce_dim": None if isinstance(backbone.layer_reduce_dim, nn.Identity) else backbone.dim,
         "normalisation": backbone.normalisation,
         "options": backbone.options,
         "classes": list(classes),
-        "started_from": backbone.weights_name,
+        "started_from": started_from,
         "weights_digest": backbone.weights_digest,
     }
-    (folder / "backbone.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_atomically(folder / "backbone.json", (json.dumps(config, indent=1) + "\n").encode())
 
 
 def saved_name(folder: Path) -> str:

@@ -16,6 +16,7 @@ from bah_mllm.core.errors import BahError, DataError
 from bah_mllm.core.records import Video
 from bah_mllm.dataset import Dataset
 from bah_mllm.media import probe
+from bah_mllm.report.progress import LiveLine
 from supervised.features.faces import choose_detector, faces_in_video, find_shipped, open_detector
 from supervised.pixels.emotion_sets import EMOTION_SETS, Box
 
@@ -158,8 +159,9 @@ def write_crops(videos: Sequence[Video], root: Path, *, frame_step: int = 1, det
         PrerequisiteError: The detector is not installed.
     """
     notes = []
-    name = choose_detector(detector)
-    for video in videos:
+    name, line = choose_detector(detector), LiveLine()
+    for number, video in enumerate(videos, start=1):
+        line.show(f"faces of {number:,} of {len(videos):,} videos")
         folder = root / _CROPS / video.video_id
         if folder.is_dir() or video.path is None:
             continue
@@ -176,6 +178,7 @@ def write_crops(videos: Sequence[Video], root: Path, *, frame_step: int = 1, det
         finally:
             found.close()
         unfinished.rename(folder)
+    line.clear()
     return notes
 
 

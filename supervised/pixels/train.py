@@ -60,11 +60,6 @@ def train_backbone(
         PrerequisiteError: Weights, or what finds faces, are missing.
     """
     state = _processes(recipe.loop.device)
-    faces = _emotions(recipe.data) if isinstance(recipe.data, EmotionFaces) else _bah(recipe, dataset, crops or out)
-    for what, part in (("training", faces.training), ("validation", faces.validation)):
-        notes = "".join(f"; {note}" for note in part.notes)
-        say(f"{what}: {', '.join(f'{name} {n:,}' for name, n in part.counts().items())}{notes}")
-    check_classes(faces.training, "training")
     torch.manual_seed(seed)
     backbone = build_backbone(
         recipe.backbone,
@@ -73,6 +68,12 @@ def train_backbone(
         reduce_dim=recipe.reduce_dim,
         normalisation=recipe.normalisation,
     )
+    started_from = f"{backbone.weights_name} {backbone.weights_digest}"
+    faces = _emotions(recipe.data) if isinstance(recipe.data, EmotionFaces) else _bah(recipe, dataset, crops or out)
+    for what, part in (("training", faces.training), ("validation", faces.validation)):
+        notes = "".join(f"; {note}" for note in part.notes)
+        say(f"{what}: {', '.join(f'{name} {n:,}' for name, n in part.counts().items())}{notes}")
+    check_classes(faces.training, "training")
     model = FaceClassifier(backbone, nn.Linear(backbone.dim, len(faces.training.classes)))
     strategy = FaceClassification(
         faces.training,
@@ -86,7 +87,7 @@ def train_backbone(
     validate = _validation(recipe, faces.validation) if faces.validation.paths else None
     fitted = fit(model, strategy, recipe.loop, folder=out, seed=seed, validate=validate)
     if state.is_main_process:
-        save_backbone(out, backbone, head=model.head, classes=faces.training.classes)
+        save_backbone(out, backbone, head=model.head, classes=faces.training.classes, started_from=started_from)
     selected = fitted.history[fitted.selected_epoch]
     return {name: value for name, value in selected.items() if name.startswith("val_") or name == "epoch"}
 

@@ -8,6 +8,7 @@ from torch import nn
 from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
 from supervised.models.apvit import APViT
 from supervised.models.backbones import Backbone, build_backbone, freeze, load_head, save_backbone
+from supervised.models.ir50 import ir_stage
 
 
 def faces(n=2, height=112, width=112, seed=0):
@@ -93,6 +94,29 @@ def test_features_of_ir50_have_unit_length():
     with torch.no_grad():
         feature = build_backbone("ir50", random=True)(faces(3, 60, 60))
     torch.testing.assert_close(feature.square().sum(1), torch.ones(3))
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(4, 4), (4, 6)])
+def test_a_strided_unit_of_ir50_adds_every_second_pixel_of_its_input(n_in, n_out):
+    torch.manual_seed(0)
+    (unit,) = ir_stage(n_in, n_out, 1, stride=2)
+    unlike_its_start(unit).eval()
+    image = torch.randn(2, n_in, 8, 8)
+    weights = dict(unit.state_dict())
+
+    def norm(name, x):
+        mean, var = weights[f"{name}.running_mean"], weights[f"{name}.running_var"]
+        scale, shift = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        return ((x.movedim(1, -1) - mean) / (var + 1e-5).sqrt() * scale + shift).movedim(-1, 1)
+
+    hidden = nn.functional.conv2d(norm("res_layer.0", image), weights["res_layer.1.weight"], padding=1)
+    hidden = torch.where(hidden > 0, hidden, weights["res_layer.2.weight"][:, None, None] * hidden)
+    hidden = norm("res_layer.4", nn.functional.conv2d(hidden, weights["res_layer.3.weight"], stride=2, padding=1))
+    shortcut = image[:, :, ::2, ::2]
+    if n_in != n_out:
+        mixed = torch.einsum("oc,bchw->bohw", weights["shortcut_layer.0.weight"][:, :, 0, 0], shortcut)
+        shortcut = norm("shortcut_layer.1", mixed)
+    torch.testing.assert_close(unit(image), hidden + shortcut, rtol=1e-4, atol=1e-4)
 
 
 def test_faces_are_scaled_as_pillow_does():

@@ -205,10 +205,28 @@ class TestTraining:
         for name, value in before.items():
             if name.endswith("weight"):
                 torch.testing.assert_close(after[name], value)
-        assert json.loads((tmp_path / "next" / "backbone.json").read_text())["started_from"] == "seed-0"
+        digest = build_backbone("tiny", trained[0]).weights_digest
+        assert json.loads((tmp_path / "next" / "backbone.json").read_text())["started_from"] == f"seed-0 {digest}"
 
     def test_the_same_seed_gives_the_same_weights(self, trained, crops, demo, tmp_path):
         train_backbone(recipe(crops), demo, tmp_path, seed=0)
+        assert build_backbone("tiny", tmp_path).weights_digest == build_backbone("tiny", trained[0]).weights_digest
+
+    def test_a_killed_training_goes_on_to_the_same_weights(self, trained, crops, demo, tmp_path, monkeypatch):
+        from supervised.pixels import classification
+
+        begin = classification.FaceClassification.begin_epoch
+
+        def killed(self, model, epoch):
+            if epoch == 1:
+                raise KeyboardInterrupt
+            begin(self, model, epoch)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(classification.FaceClassification, "begin_epoch", killed)
+            with pytest.raises(KeyboardInterrupt):
+                train_backbone(recipe(crops), demo, tmp_path, seed=0)
+        assert train_backbone(recipe(crops), demo, tmp_path, seed=0) == trained[1]
         assert build_backbone("tiny", tmp_path).weights_digest == build_backbone("tiny", trained[0]).weights_digest
 
     def test_without_weights_random_ones_must_be_asked_for(self, crops, demo, tmp_path):
