@@ -31,8 +31,8 @@ def lively(name: str, modalities: tuple[str, ...], **options: object) -> Feature
             parameter.add_(0.05 * torch.randn_like(parameter))
         for module in model.modules():
             if isinstance(module, nn.BatchNorm1d):
-                module.running_mean.normal_()
-                module.running_var.uniform_(0.5, 2)
+                module.momentum = 1.0
+        model.train()(*padded_batch(model))  # running statistics of this very data
     return model.eval()
 
 
@@ -79,7 +79,7 @@ def test_what_stands_in_the_padding_changes_nothing(name: str, modalities: tuple
     assert torch.equal(scores[0], scores[1])
     assert torch.equal(scores[0], scores[2])
     assert scores[0].isfinite().all()
-    assert scores[0].std() > 1e-3  # there is something to change
+    assert scores[0].std(dim=0).min() > 1e-2  # there is something to change
 
 
 @pytest.mark.parametrize(("name", "modalities"), [("tcn", ("visual",)), *FUSIONS])
@@ -109,7 +109,7 @@ def test_a_causal_model_does_not_see_the_future(
     with torch.no_grad():
         before, after = model(features, is_real), model(future, is_real)
     assert (before - after)[:, :20].abs().max() < 1e-6
-    assert (before - after)[0, 20:].abs().mean() > 1e-4
+    assert (before - after)[0, 20:].abs().mean() > 1e-2
 
 
 @pytest.mark.parametrize("name", ["mt", "jmt"])
@@ -129,7 +129,7 @@ def test_every_modality_is_fused(name: str, modality: str) -> None:
     other = features | {modality: -features[modality]}
     with torch.no_grad():
         shift = (model(features, is_real) - model(other, is_real))[is_real].abs()
-    assert shift.mean() > 0.02 * model(features, is_real)[is_real].std()
+    assert shift.mean() > 0.02
 
 
 @pytest.mark.parametrize("name", ["lfan", "can", "mt", "jmt"])
