@@ -46,8 +46,8 @@ def bench(
         name,
         seed=seed,
         json_path=json_path,
-        more={"training": _training, "adaptation": lambda *, seed: _adaptation(seeds)},
-    )  # noqa: ARG005
+        more={"training": _training, "adaptation": lambda *, seed: _adaptation(seeds)},  # noqa: ARG005
+    )
 
 
 def _training(*, seed: int) -> dict[str, Any]:
