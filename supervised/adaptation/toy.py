@@ -30,6 +30,7 @@ from supervised.adaptation.with_source import (
     SubjectBased,
     SubjectOptions,
     SubjectPairs,
+    SupervisedOptions,
 )
 from supervised.models import build_model
 from supervised.records import Strategy
@@ -134,7 +135,7 @@ class _Bench:
 
     def _labelled(self, domain: Domain, batch: int) -> Labelled:
         smoothing = _SMOOTHING if domain is self._data.source else 0.0
-        return Labelled(domain, batch_frames=batch, seed=self._seed, label_smoothing=smoothing)
+        return Labelled(domain, SupervisedOptions(batch_frames=batch, label_smoothing=smoothing), seed=self._seed)
 
     def _trained(self, start: nn.Module | None, name: str, strategy: Strategy, settings: LoopSettings) -> nn.Module:
         if start is None:

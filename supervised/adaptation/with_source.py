@@ -29,7 +29,23 @@ from supervised.records import IGNORED, StepLoss
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
 
-__all__ = ["Alignment", "Labelled", "MmdOptions", "SubjectBased", "SubjectOptions", "SubjectPairs"]
+__all__ = ["Alignment", "Labelled", "MmdOptions", "SubjectBased", "SubjectOptions", "SubjectPairs", "SupervisedOptions"]
+
+
+class SupervisedOptions(BaseModel):
+    """Training on labels: of the source, or of the target (the oracle).
+
+    Args:
+        batch_frames: Rows of a batch.
+        label_smoothing: y (1 - e) + e / 2, as in SHOT's training of the source.
+        backbone_lr_factor: Learning rate of what comes before the bottleneck, relative to the rest.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_frames: int = Field(ge=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    backbone_lr_factor: float = Field(default=1.0, gt=0)
 
 
 class MmdOptions(BaseModel):
@@ -88,33 +104,27 @@ class Labelled(FrameStrategy):
 
     Args:
         domain: With labels.
-        batch_frames: Rows of a batch.
+        options: Batches and smoothing.
         seed: Of the order of rows.
-        label_smoothing: As in SHOT's source training: y (1 - e) + e / 2.
-        backbone_lr_factor: See ``FrameStrategy``.
     """
 
-    def __init__(
-        self,
-        domain: Domain,
-        *,
-        batch_frames: int,
-        seed: int,
-        label_smoothing: float = 0.0,
-        backbone_lr_factor: float = 1.0,
-    ) -> None:
-        super().__init__(seed=seed, backbone_lr_factor=backbone_lr_factor)
-        self._domain, self._batch_frames, self._smoothing = domain, batch_frames, label_smoothing
+    def __init__(self, domain: Domain, options: SupervisedOptions, *, seed: int) -> None:
+        super().__init__(seed=seed, backbone_lr_factor=options.backbone_lr_factor)
+        self._domain, self._options = domain, options
 
     def n_batches(self, epoch: int) -> int:  # noqa: ARG002 - the same in every epoch
         """Return how many batches an epoch has."""
-        return math.ceil(len(self._domain) / self._batch_frames)
+        return math.ceil(len(self._domain) / self._options.batch_frames)
 
     def batches(self, epoch: int) -> Iterator[Int64[Tensor, " batch"]]:
         """Yield numbers of rows."""
         seed = (self._seed, epoch)
         return batch_rows(
-            len(self._domain), batch=self._batch_frames, n_batches=self.n_batches(epoch), seed=seed, drop_last=False
+            len(self._domain),
+            batch=self._options.batch_frames,
+            n_batches=self.n_batches(epoch),
+            seed=seed,
+            drop_last=False,
         )
 
     def weight(self, batch: Int64[Tensor, " batch"]) -> float:
@@ -125,7 +135,9 @@ class Labelled(FrameStrategy):
         """Return the mean cross-entropy."""
         device = next(model.parameters()).device
         logits = classify_rows(model, embed_rows(model, self._domain.rows(batch, device)))
-        return StepLoss(cross_entropy(logits, self._domain.labels[batch].to(device), smoothing=self._smoothing), {})
+        return StepLoss(
+            cross_entropy(logits, self._domain.labels[batch].to(device), smoothing=self._options.label_smoothing), {}
+        )
 
 
 class PairBatch(NamedTuple):

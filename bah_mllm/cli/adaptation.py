@@ -1,0 +1,73 @@
+"""``bah-mllm adapt``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bah_mllm.cli.parsing import require_supervised
+
+__all__ = ["adapt"]
+
+
+def adapt(
+    *,
+    recipe: Annotated[
+        str, typer.Option(help="source_only, mmd, sub_based, shot, nrc, oracle (and *_prior), or a .toml file.")
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
+    data: Annotated[str | None, typer.Option(help="Data set. [default: the demo set]")] = None,
+    features: Annotated[Path, typer.Option(help="Folder that `bah-mllm features` wrote.")] = Path("features"),
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a trained model, or the source/ of another run. [default: trained here]"),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split whose participants are the targets. [default: test, or everything]")
+    ] = None,
+    target_split: Annotated[
+        str, typer.Option(help="frame (as in the paper; leaks), segment or video: how a target's frames are divided.")
+    ] = "frame",
+    targets: Annotated[
+        list[str] | None, typer.Option(help="Participant; repeat for several. [default: everybody in the split]")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Replace a value of the recipe: options.tau=0.9; repeat for several."),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes; results do not depend on it.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
+    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+) -> int:
+    """Adapt a model to each participant and judge it on their test frames. Exit code 3 where a target failed.
+
+    Example: bah-mllm adapt --recipe shot --data BAH_DB --out runs/shot --workers 2
+    """
+    require_supervised()
+    from bah_mllm.report.json_output import check_json_path, write_json
+    from supervised.adaptation.report import summary_lines
+    from supervised.recipes.adapt import adapt as run
+    from supervised.recipes.adapt import make_request
+
+    check_json_path(json_path)
+    request = make_request(
+        recipe,
+        set_ or (),
+        data=data,
+        out=out,
+        features=features,
+        source=source,
+        split=split,
+        target_split=target_split,
+        targets=tuple(targets) if targets else None,
+        workers=workers,
+        seed=seed,
+    )
+    record = run(request)
+    if json_path is not None:
+        write_json(record, json_path)
+    else:
+        typer.echo("\n".join(summary_lines(record)))
+    return 3 if record["failed"] else 0

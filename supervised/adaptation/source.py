@@ -1,0 +1,394 @@
+"""The source model: trained here on frames, or brought as a checkpoint of any model over features.
+
+A checkpoint of frames (``mlp``) is adapted itself. Any other model is kept as it is and gives an embedding of every
+frame, on which a frame model is trained and then adapted.
+
+::
+
+    SOURCE/source.json            feature sets, share of A/H in the source, where it comes from; written last
+           model.safetensors ...  the frame model
+           standard.safetensors   mean and deviation of what it takes
+           encoder/               the model whose embeddings it takes, with its own standard.safetensors
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bah_mllm.core.errors import ConfigError, DataError, RunError
+from bah_mllm.core.records import Video
+from bah_mllm.core.timeline import plan_windows
+from bah_mllm.dataset import Dataset
+from bah_mllm.predictions.manifest import write_atomically
+from bah_mllm.report.progress import say
+from supervised.adaptation.domains import Domain
+from supervised.adaptation.recipe import AdaptationRecipe, SourceTraining
+from supervised.adaptation.with_source import Labelled
+from supervised.features.store import FeatureStore
+from supervised.models import FeatureModel, build_model, load_model, save_model
+from supervised.models.mlp import Mlp
+from supervised.records import VideoFeatures
+from supervised.training.data import LoadedVideos, Standard, TrainingWindow, fit_standard, load_videos, make_batch
+from supervised.training.loop import fit
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int64
+
+__all__ = ["FrameTable", "Representation", "Source", "load_source", "make_source", "read_frames", "source_digest"]
+
+_ABOUT = "source.json"
+_STANDARD = "standard.safetensors"
+_USUAL_FPS = 24.0  # of BAH's videos, where a file does not tell
+
+
+class _About(BaseModel):
+    """``source.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    features: dict[str, str]
+    share_positive: float | None = None
+    origin: Literal["trained", "checkpoint", "embedding"]
+    window_frames: int | None = None
+    hop_frames: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Representation:
+    """How a video becomes what a frame model takes.
+
+    Args:
+        features: Modality to the name of its feature set.
+        standard: Of what the frame model takes.
+        encoder: The model that makes embeddings; None where the features are taken as they are.
+        encoder_standard: Of what the encoder takes.
+        window_frames: Of the encoder; None takes whole videos.
+        hop_frames: Of the encoder.
+    """
+
+    features: dict[str, str]
+    standard: Standard = field(default_factory=Standard)
+    encoder: FeatureModel | None = None
+    encoder_standard: Standard = field(default_factory=Standard)
+    window_frames: int | None = None
+    hop_frames: int | None = None
+
+    def load(self, store: FeatureStore, dataset: Dataset, videos: Sequence[Video]) -> LoadedVideos:
+        """Return videos with their features, or with an embedding in the place of them."""
+        loaded = load_videos(store, self.features, dataset, videos, flipped=True)
+        if self.encoder is None:
+            return loaded
+        return loaded._replace(videos=[_encoded(self.encoder, video, self) for video in loaded.videos])
+
+    def read(self, store: FeatureStore, dataset: Dataset, videos: Sequence[Video]) -> FrameTable:
+        """Return the labelled frames of videos as the frame model takes them."""
+        loaded = self.load(store, dataset, videos)
+        name = next(iter(self.features.values()))
+        fps = {video.video_id: store.read(name, video.video_id).fps for video in loaded.videos}
+        return read_frames(loaded.videos, self.standard, fps, loaded.left_out)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """A source model.
+
+    Args:
+        model: Of single frames.
+        representation: What it takes.
+        share_positive: Share of A/H among the source's frames; None where unknown.
+    """
+
+    model: Mlp
+    representation: Representation
+    share_positive: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameTable:
+    """Labelled frames of some videos, and where they are from.
+
+    Args:
+        domain: The frames, in order of videos and time.
+        video_ids: Of the domain's video numbers.
+        participant_ids: Of the domain's subject numbers.
+        frame: Number of each row in its video.
+        is_valid: Whether any modality says something of the frame.
+        left_out: Video to the reason why it has no frames here.
+    """
+
+    domain: Domain
+    video_ids: tuple[str, ...]
+    participant_ids: tuple[str, ...]
+    frame: Int64[np.ndarray, " n"]
+    is_valid: Bool[np.ndarray, " n"]
+    left_out: dict[str, str]
+
+
+def read_frames(
+    videos: Sequence[VideoFeatures], standard: Standard, fps: dict[str, float | None], left_out: dict[str, str]
+) -> FrameTable:
+    """Return the labelled frames of videos as rows, modalities side by side, in the precision of the store.
+
+    Args:
+        videos: With features; a mirrored twin is kept where every video has one.
+        standard: How features are standardised.
+        fps: Frames a second by video; 24 where unknown.
+        left_out: Passed on.
+    """
+    people = tuple(dict.fromkeys(video.participant_id for video in videos))
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("x", "flipped", "y", "subject", "video", "frame", "ok")}
+    has_flipped = bool(videos) and all(video.flipped for video in videos)
+    for number, video in enumerate(videos):
+        labels = np.full(video.n_frames, -1, np.int8) if video.frame_labels is None else video.frame_labels
+        rows = np.flatnonzero(labels >= 0)
+        parts["x"].append(_side_by_side(video, standard, rows, flipped=False))
+        if has_flipped:
+            parts["flipped"].append(_side_by_side(video, standard, rows, flipped=True))
+        parts["y"].append(labels[rows].astype(np.int64))
+        parts["subject"].append(np.full(len(rows), people.index(video.participant_id)))
+        parts["video"].append(np.full(len(rows), number))
+        parts["frame"].append(rows)
+        parts["ok"].append(np.any(list(video.is_valid.values()), axis=0)[rows])
+    joined = {name: np.concatenate(arrays) if arrays else np.zeros(0, np.int64) for name, arrays in parts.items()}
+    rates = np.array([fps.get(video.video_id) or _USUAL_FPS for video in videos])
+    t_s = joined["frame"] / rates[joined["video"]] if len(videos) else np.zeros(0)
+    domain = Domain(
+        torch.from_numpy(joined["x"] if joined["x"].ndim == 2 else np.zeros((0, 1), np.float32)),
+        torch.from_numpy(joined["y"]),
+        torch.from_numpy(joined["subject"]),
+        torch.from_numpy(joined["video"]),
+        torch.from_numpy(t_s),
+        torch.from_numpy(joined["flipped"]) if has_flipped else None,
+    )
+    ids = tuple(video.video_id for video in videos)
+    return FrameTable(domain, ids, people, joined["frame"], joined["ok"].astype(bool), left_out)
+
+
+def _side_by_side(
+    video: VideoFeatures, standard: Standard, rows: Int64[np.ndarray, " rows"], *, flipped: bool
+) -> Float[np.ndarray, "rows dim"]:
+    chosen = {**video.features, **video.flipped} if flipped else video.features
+    kind = np.result_type(*(values.dtype for values in video.features.values()))
+    columns = [standard.apply(name, values[rows], video.is_valid[name][rows]) for name, values in chosen.items()]
+    joined: np.ndarray = np.concatenate(columns, axis=1).astype(kind)
+    return joined
+
+
+def _encoded(encoder: FeatureModel, video: VideoFeatures, how: Representation) -> VideoFeatures:
+    """Return a video whose one feature, under the leading modality's name, is the encoder's embedding."""
+    lead = next(iter(video.features))
+    flipped = {lead: _embedding(encoder, video, how, flipped=True)} if video.flipped else {}
+    is_valid = np.any(list(video.is_valid.values()), axis=0)
+    embedding = _embedding(encoder, video, how, flipped=False)
+    return replace(video, features={lead: embedding}, is_valid={lead: is_valid}, flipped=flipped)
+
+
+def _embedding(
+    encoder: FeatureModel, video: VideoFeatures, how: Representation, *, flipped: bool
+) -> Float[np.ndarray, "frames width"]:
+    """Return the embedding of every frame, overlapping windows averaged."""
+    length = encoder.window_frames or how.window_frames or video.n_frames
+    total: np.ndarray | None = None
+    n_covering = np.zeros((video.n_frames, 1), np.float32)
+    for window in plan_windows(video.n_frames, window_frames=length, hop_frames=how.hop_frames):
+        windows = [TrainingWindow(0, window)]
+        batch = make_batch([video], windows, index=[0], standard=how.encoder_standard, flipped=[flipped])
+        with torch.no_grad():
+            found = encoder.embed(batch.features, batch.is_real)[0, : len(window)].float().numpy()
+        total = np.zeros((video.n_frames, found.shape[1]), np.float32) if total is None else total
+        total[window.start : window.stop] += found
+        n_covering[window.start : window.stop] += 1
+    assert total is not None  # a video has at least one frame
+    return total / n_covering
+
+
+def make_source(
+    recipe: AdaptationRecipe,
+    *,
+    dataset: Dataset,
+    store: FeatureStore,
+    checkpoint: Path | None,
+    folder: Path,
+    seed: int,
+) -> Source:
+    """Make the source model in a folder, go on where an earlier start ended, and return it.
+
+    Args:
+        recipe: Features and training, where no checkpoint says otherwise.
+        dataset: With the source's videos.
+        store: Their features.
+        checkpoint: Folder of ``bah-mllm train`` (or of one of its seeds), or a folder that this function made.
+        folder: Where it is kept.
+        seed: Of initial weights and batches.
+
+    Raises:
+        BahError: There is no such checkpoint, or the source's videos have no features or not both classes.
+    """
+    if (folder / _ABOUT).exists():
+        return load_source(folder)
+    if checkpoint is not None and (checkpoint / _ABOUT).exists():
+        return _keep(folder, load_source(checkpoint), "checkpoint")
+    model, how = (None, Representation(dict(recipe.features))) if checkpoint is None else _read_trained(checkpoint)
+    videos = [video for split in recipe.source_splits if split in dataset.splits for video in dataset.videos(split)]
+    if model is not None:
+        return _keep(folder, Source(model, how, _share_positive(how.read(store, dataset, videos))), "checkpoint")
+    loaded = how.load(store, dataset, videos).videos
+    if not loaded:
+        raise DataError(
+            f"No video of the source (splits {', '.join(recipe.source_splits)}) has the features "
+            f"{', '.join(how.features.values())}.",
+            remedy="Run `bah-mllm features` on the data set, or give a trained model with --source.",
+        )
+    if recipe.standardise:
+        how = replace(how, standard=fit_standard(loaded, list(loaded[0].features)))
+    table = read_frames(loaded, how.standard, {}, {})
+    source = Source(_train(recipe.source_training, table, next(iter(how.features)), folder, seed), how)
+    source = replace(source, share_positive=_share_positive(table))
+    return _keep(folder, source, "trained" if checkpoint is None else "embedding")
+
+
+def _train(settings: SourceTraining, table: FrameTable, modality: str, folder: Path, seed: int) -> Mlp:
+    domain = table.domain.take(np.flatnonzero(table.is_valid))
+    if len(domain.labels.unique()) < 2:
+        raise DataError(
+            "The labelled frames of the source are not of both classes.", remedy="Give a training split with both."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(
+            "mlp",
+            {modality: domain.features.shape[1]},
+            hidden=settings.hidden,
+            bottleneck=settings.bottleneck,
+            batch_norm=settings.batch_norm,
+        )
+    strategy = Labelled(domain, settings, seed=seed)
+    say(f"source: {len(domain):,} frames of {len(table.participant_ids)} participants")
+    fit(model, strategy, settings.loop, folder=folder, seed=seed, quiet=True)
+    return cast("Mlp", model)
+
+
+def _share_positive(table: FrameTable) -> float | None:
+    labels = table.domain.labels.numpy()[table.is_valid]
+    return float((labels == 1).mean()) if len(labels) else None
+
+
+def _keep(folder: Path, source: Source, origin: Literal["trained", "checkpoint", "embedding"]) -> Source:
+    how = source.representation
+    save_model(folder, source.model)
+    _write_standard(folder / _STANDARD, how.standard)
+    if how.encoder is not None:
+        save_model(folder / "encoder", how.encoder)
+        _write_standard(folder / "encoder" / _STANDARD, how.encoder_standard)
+    about = _About(
+        features=how.features,
+        share_positive=source.share_positive,
+        origin=origin,
+        window_frames=how.window_frames,
+        hop_frames=how.hop_frames,
+    )
+    write_atomically(folder / _ABOUT, (about.model_dump_json(indent=1) + "\n").encode())
+    return load_source(folder)
+
+
+def load_source(folder: Path) -> Source:
+    """Return the source model that ``make_source`` kept in a folder.
+
+    Raises:
+        RunError: The folder holds none, or a damaged one.
+    """
+    try:
+        about = _About.model_validate_json((folder / _ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        raise RunError(
+            f"{folder} holds no whole source model ({_ABOUT}).", remedy="Run `bah-mllm adapt` again with another --out."
+        ) from None
+    how = Representation(
+        dict(about.features),
+        _read_standard(folder / _STANDARD),
+        window_frames=about.window_frames,
+        hop_frames=about.hop_frames,
+    )
+    if (folder / "encoder").is_dir():
+        encoder_standard = _read_standard(folder / "encoder" / _STANDARD)
+        how = replace(how, encoder=load_model(folder / "encoder"), encoder_standard=encoder_standard)
+    return Source(cast("Mlp", load_model(folder)), how, about.share_positive)
+
+
+def source_digest(checkpoint: Path) -> str:
+    """Return a digest of a checkpoint's weights: SHA-256, 64 hexadecimal digits.
+
+    Raises:
+        RunError: There is no checkpoint.
+    """
+    folder = checkpoint if (checkpoint / _ABOUT).exists() else _seed_folder(checkpoint)
+    weights = sorted(folder.glob("model.safetensors"))
+    if not weights:
+        raise RunError(
+            f"{checkpoint} holds no trained model over features.",
+            remedy="Give the folder that `bah-mllm train --out` named, or one of its seeds.",
+        )
+    return hashlib.sha256(weights[0].read_bytes()).hexdigest()
+
+
+def _seed_folder(checkpoint: Path) -> Path:
+    """Return the folder of a seed: the one given, or the lowest of a training's."""
+    seeds = sorted(checkpoint.glob("seed-*"), key=lambda path: (len(path.name), path.name))
+    return seeds[0] if seeds else checkpoint
+
+
+def _read_trained(checkpoint: Path) -> tuple[Mlp | None, Representation]:
+    """Return what ``bah-mllm train`` left: a frame model as it is; any other one as an encoder, and no frame model."""
+    folder = _seed_folder(checkpoint)
+    record = _record(folder.parent if (folder.parent / "train.json").exists() else folder)
+    recipe = record.get("recipe", {})
+    if recipe.get("kind") != "fusion":
+        raise ConfigError(
+            f"{checkpoint} holds a {recipe.get('kind', 'foreign')} model, not one over features of frames.",
+            remedy="Give the folder of a recipe of the kind fusion (tcn_visual, lfan ...).",
+        )
+    model = load_model(folder)
+    standard, features = _read_standard(folder / _STANDARD), dict(recipe["features"])
+    if isinstance(model, Mlp):
+        return model, Representation(features, standard)
+    model.requires_grad_(requires_grad=False)
+    windows = recipe.get("prediction", {})
+    spans = (windows.get("window_frames"), windows.get("hop_frames"))
+    return None, Representation(features, Standard(), model, standard, *spans)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((folder / "train.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise RunError(
+            f"{folder} holds nothing trained: there is no readable train.json.",
+            remedy="Give the folder that `bah-mllm train --out` named.",
+        ) from None
+    return record
+
+
+def _write_standard(path: Path, standard: Standard) -> None:
+    from safetensors.numpy import save
+
+    tensors = {f"{name}.mean": values for name, values in standard.mean.items()}
+    write_atomically(path, save(tensors | {f"{name}.sd": values for name, values in standard.sd.items()}))
+
+
+def _read_standard(path: Path) -> Standard:
+    from safetensors.numpy import load_file
+
+    tensors = load_file(path)
+    return Standard(
+        {name.removesuffix(".mean"): values for name, values in tensors.items() if name.endswith(".mean")},
+        {name.removesuffix(".sd"): values for name, values in tensors.items() if name.endswith(".sd")},
+    )

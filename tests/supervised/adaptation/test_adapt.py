@@ -1,0 +1,207 @@
+"""Whole adaptations on the demo set, with made-up features."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bah_mllm
+from bah_mllm.core.errors import ConfigError, DataError, RunError
+from bah_mllm.predictions import read_run
+from supervised.adaptation import METHODS
+
+TARGETS = ["90006", "90007", "90008"]
+
+
+def probabilities(out: Path) -> dict[tuple[str, str, int], float]:
+    return {(row.system, row.video_id, row.start_frame): row.p_positive for row in read_run(out)}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_judges_every_participant_beside_the_source_and_the_trivial_answers(method, run, tmp_path):
+    record = run(method, tmp_path / "run")
+    assert list(record["targets"]) == TARGETS
+    assert (record["excluded"], record["failed"]) == ({}, {})
+    for target in record["targets"].values():
+        assert set(target["metrics"]) == {"source_only", method, "all-positive", "all-negative"}
+        assert target["target_split"] == "frame"
+        assert all(value is None or np.isfinite(value) for value in target["metrics"][method].values())
+    assert record["summary"]["systems"][method]["f1"]["n"] == 3
+    assert record["summary"]["wins"].get(method, {"n": 3})["n"] == 3
+
+
+def test_rows_are_those_of_the_test_frames_and_the_evaluator_reads_them(run, tmp_path):
+    record = run("mmd", tmp_path / "run")
+    rows = read_run(tmp_path / "run")
+    n_test = sum(target["sizes"]["test_ah"] + target["sizes"]["test_n"] for target in record["targets"].values())
+    assert len(rows) == 2 * n_test
+    assert {row.system for row in rows} == {"mmd", "source_only"}
+    evaluation = bah_mllm.evaluate(tmp_path / "run", n_draws=0)
+    found = {result.system: result for result in evaluation.rows}
+    assert found["mmd"].n == n_test
+
+
+def test_metrics_by_target_are_those_of_its_rows(run, tmp_path, demo):
+    from sklearn.metrics import average_precision_score, f1_score
+
+    record = run("shot", tmp_path / "run")
+    rows = [row for row in read_run(tmp_path / "run") if row.participant_id == "90007" and row.system == "shot"]
+    labels = [int(demo.frame_labels(demo.video(row.video_id))[row.start_frame]) for row in rows]
+    p = [row.p_positive for row in rows]
+    metrics = record["targets"]["90007"]["metrics"]["shot"]
+    assert metrics["f1"] == pytest.approx(f1_score(labels, np.array(p) > 0.5))
+    assert metrics["ap"] == pytest.approx(average_precision_score(labels, p))
+
+
+def test_the_oracle_learns_what_the_source_does_not_know(run, tmp_path):
+    record = run("oracle", tmp_path / "run", "loop.epochs=20")
+    systems = record["summary"]["systems"]
+    assert systems["oracle"]["f1"]["mean"] > systems["source_only"]["f1"]["mean"]
+    assert record["selection"] == "val_f1"
+
+
+@pytest.mark.parametrize("kind", ["segment", "video"])
+def test_splits_that_do_not_leak_are_stamped_on_results(kind, run, tmp_path):
+    record = run("shot", tmp_path / "run", target_split=kind)
+    assert record["target_split"] == kind
+    assert all(target["target_split"] == kind for target in record["targets"].values())
+
+
+def test_results_do_not_depend_on_the_number_of_workers(run, tmp_path):
+    for workers in (1, 2):
+        run("nrc", tmp_path / f"run{workers}", workers=workers)
+    assert probabilities(tmp_path / "run1") == probabilities(tmp_path / "run2")
+
+
+def test_targets_that_are_done_are_not_done_again_and_the_others_are(run, tmp_path):
+    run("mmd", tmp_path / "run")
+    whole = probabilities(tmp_path / "run")
+    done, undone = (tmp_path / "run/targets" / name / "result.json" for name in TARGETS[:2])
+    before = done.stat().st_mtime_ns
+    undone.unlink()
+    run("mmd", tmp_path / "run", workers=1)
+    assert done.stat().st_mtime_ns == before
+    assert undone.exists()
+    assert probabilities(tmp_path / "run") == whole
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import supervised.training.loop as loop
+saved = loop._save
+count = 0
+def save(*arguments):
+    global count
+    saved(*arguments)
+    count += 1
+    if count == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+loop._save = save
+from supervised.recipes.adapt import adapt, AdaptRequest
+adapt(AdaptRequest.model_validate_json(Path(sys.argv[1]).read_text()))
+"""
+
+
+@pytest.mark.parametrize(("method", "n_epochs"), [("nrc", 3), ("sub_based", 8)])
+def test_a_killed_run_goes_on_to_the_same_answers(method, n_epochs, run, tmp_path, features, source):
+    run(method, tmp_path / "whole")
+    config = json.loads((tmp_path / "whole/run.json").read_text())["config"]
+    config = {key: value for key, value in config.items() if key != "level"} | {"out": str(tmp_path / "killed")}
+    (tmp_path / "request.json").write_text(json.dumps(config))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(bah_mllm.__file__).parents[1])}
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "request.json"), str(n_epochs)]
+    killed = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    run(method, tmp_path / "killed")
+    assert probabilities(tmp_path / "killed") == probabilities(tmp_path / "whole")
+
+
+def test_another_recipe_in_the_same_folder_is_refused(run, tmp_path):
+    run("shot", tmp_path / "run")
+    with pytest.raises(RunError, match="recipe"):
+        run("shot", tmp_path / "run", "options.beta=0.1")
+
+
+def test_several_modalities_stand_side_by_side(run, tmp_path):
+    record = run("shot", tmp_path / "run", "features.audio=heard", source=None)
+    assert record["features"] == {"visual": "made-up", "audio": "heard"}
+    assert len(record["targets"]) == 3
+
+
+def test_any_other_modality_can_be_adapted(tmp_path, features):
+    from supervised.recipes.adapt import adapt, make_request
+
+    overrides = ("features={audio='heard'}", "loop.epochs=1", "source_training.loop.epochs=1")
+    record = adapt(make_request("nrc", overrides, out=tmp_path / "run", features=features))
+    assert record["features"] == {"audio": "heard"}
+
+
+def test_a_temporal_model_gives_embeddings_that_are_adapted(tmp_path, features):
+    from supervised.recipes.adapt import adapt, make_request
+    from supervised.recipes.files import read_recipe
+    from supervised.recipes.train import TrainRequest, train
+
+    recipe = read_recipe("tcn_visual", ["features.visual=made-up", "loop.epochs=1", "standardise=['visual']"])
+    train(recipe, TrainRequest(None, tmp_path / "tcn", features))
+    overrides = ("features.visual=made-up", "loop.epochs=1", "source_training.loop.epochs=1")
+    record = adapt(make_request("mmd", overrides, out=tmp_path / "run", features=features, source=tmp_path / "tcn"))
+    assert len(record["targets"]) == 3
+    assert json.loads((tmp_path / "run/source/source.json").read_text())["origin"] == "embedding"
+
+
+def test_who_has_no_positive_frame_is_left_out_and_named(run, tmp_path, monkeypatch):
+    from bah_mllm.dataset import Dataset
+
+    original = Dataset.frame_labels
+
+    def frame_labels(self, video, **lengths):
+        labels = original(self, video, **lengths)
+        return labels * 0 if video.participant_id == "90007" else labels
+
+    monkeypatch.setattr(Dataset, "frame_labels", frame_labels)
+    record = run("shot", tmp_path / "run")
+    assert record["excluded"] == {"90007": "no positives"}
+    assert list(record["targets"]) == ["90006", "90008"]
+
+
+def test_a_video_without_features_gets_a_row_that_says_so(run, tmp_path, features):
+    from shutil import copytree
+
+    from supervised.features.store import FeatureStore
+
+    copytree(features, tmp_path / "features")
+    store = FeatureStore(tmp_path / "features")
+    lost = next(video_id for video_id in store.video_ids("made-up") if "90008" in video_id)
+    store.fail("made-up", lost, "no face was found")
+    record = run("shot", tmp_path / "run", features=tmp_path / "features")
+    failed = [row for row in read_run(tmp_path / "run") if row.status == "no_features"]
+    assert {(row.video_id, row.system) for row in failed} == {(lost, "shot"), (lost, "source_only")}
+    assert "no face was found" in failed[0].detail
+    assert "90008" in record["targets"]
+
+
+def test_unknown_participants_and_recipes_of_another_kind_are_refused(run, tmp_path):
+    with pytest.raises(ConfigError, match="'nobody'"):
+        run("shot", tmp_path / "run", targets=("nobody",))
+    from supervised.recipes.adapt import make_request
+
+    with pytest.raises(ConfigError, match="not for adaptation"):
+        make_request("lfan", (), out=tmp_path, features=tmp_path)
+    with pytest.raises(ConfigError, match="--target-split"):
+        make_request("shot", (), out=tmp_path, features=tmp_path, target_split="person")
+    with pytest.raises(ConfigError, match=r"options\.tau"):
+        make_request("sub_based", ("options.tau=2",), out=tmp_path, features=tmp_path)
+
+
+def test_without_features_the_error_says_what_to_run(run, tmp_path):
+    with pytest.raises(DataError, match="no features") as caught:
+        run("shot", tmp_path / "run", features=tmp_path / "empty", source=None)
+    assert "bah-mllm features" in caught.value.remedy
