@@ -6,11 +6,13 @@ twice all go on from what is on disk. What fails for one video is written as its
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -121,8 +123,13 @@ def extract_features(
 
 def _contents(dataset: Dataset, split: str | None) -> Iterator[Content]:
     for video in dataset.videos(split):
+        transcript, problem = None, "there is no transcript"
+        try:
+            transcript = dataset.transcript(video)
+        except DataError as error:  # that of one video keeps no other one from being read
+            problem = error.problem
         crops = find_shipped(dataset.root, video.video_id)
-        yield Content(video.video_id, video.path, crops, dataset.transcript(video))
+        yield Content(video.video_id, video.path, crops, transcript, problem)
 
 
 def _planned(contents: Sequence[Content], extractors: Sequence[Extractor], store: FeatureStore) -> _Plan:
@@ -196,7 +203,8 @@ _worker: dict[str, Any] = {}  # of this process: its extractors and its store
 def _start(request: FeatureRequest, root: Path, n_threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops its workers, each after the video in hand
     torch.set_num_threads(n_threads)
-    _worker.update(extractors=open_extractors(request), store=FeatureStore(root))
+    with redirect_stderr(io.StringIO()):  # warnings about weights were given by the parent
+        _worker.update(extractors=open_extractors(request), store=FeatureStore(root))
 
 
 def _extract_in_worker(job: _Job) -> tuple[dict[str, float], int]:
@@ -251,7 +259,7 @@ def _counted(store: FeatureStore, name: str, contents: Sequence[Content], n_reus
         problem = store.problem(name, content.video_id)
         if problem is None:
             counts.n_videos += 1
-            counts.n_frames += store.read(name, content.video_id).n_frames
+            counts.n_frames += store.n_frames(name, content.video_id)
         else:
             counts.problems[content.video_id] = problem
     return counts

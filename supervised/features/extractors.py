@@ -108,12 +108,14 @@ class Content:
         path: The video file; None where it is missing.
         crops: Shipped faces by frame number; empty where there are none.
         transcript: What is said, or None.
+        transcript_problem: Why there is none.
     """
 
     video_id: str
     path: Path | None
     crops: Mapping[int, Path]
     transcript: Transcript | None
+    transcript_problem: str = "there is no transcript"
 
 
 class Rows(NamedTuple):
@@ -221,6 +223,7 @@ class _Faces:
         self._device = _device(request.device)
         self._detector = choose_detector(request.detector)
         self._backbones = {}
+        self._of_crops: tuple[Content | None, bytes] = None, b""
         self.sets: dict[str, FeatureSet] = {}
         for backbone_name in request.visual:
             with torch.random.fork_rng(devices=[]):
@@ -239,10 +242,12 @@ class _Faces:
             self._backbones[name] = freeze(backbone).to(self._device, memory_format=torch.channels_last)
 
     def digest(self, name: str, content: Content, content_digest: bytes) -> str:
-        crops = hashlib.sha256()
-        for number, path in content.crops.items():
-            crops.update(f"{number}:".encode() + path.read_bytes())
-        return _digest(self.sets[name], content_digest, crops.digest())
+        if self._of_crops[0] is not content:  # they are read once for all backbones
+            crops = hashlib.sha256()
+            for number, path in content.crops.items():
+                crops.update(f"{number}:".encode() + file_digest(path))
+            self._of_crops = content, crops.digest()
+        return _digest(self.sets[name], content_digest, self._of_crops[1])
 
     def extract(self, reading: Reading, names: Sequence[str]) -> dict[str, Rows]:
         rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
@@ -357,7 +362,7 @@ class _Words:
 
     def extract(self, reading: Reading, names: Sequence[str]) -> dict[str, Rows]:
         if reading.content.transcript is None:
-            raise DataError("there is no transcript", remedy="Run `bah-mllm transcribe` first.")
+            raise DataError(reading.content.transcript_problem, remedy="Run `bah-mllm transcribe` first.")
         times_s, duration_s = reading.times_s, reading.duration_s
         with reading.watch.spent_on("words"):
             values, is_valid, note = text_of_frames(

@@ -139,6 +139,11 @@ class FeatureStore:
         entry = self._entries(name).get(video_id)
         return "its features were not extracted" if entry is None else entry.problem
 
+    def n_frames(self, name: str, video_id: str) -> int:
+        """Return how many rows a video has in a set, 0 where it has none; reads the index only."""
+        entry = self._entries(name).get(video_id)
+        return 0 if entry is None else entry.n_frames
+
     def note(self, name: str, video_id: str) -> str:
         """Return what a reader should know of a video's features (words without times ...), or ``""``."""
         entry = self._entries(name).get(video_id)
