@@ -26,6 +26,15 @@ def extract(
     split: Annotated[str | None, typer.Option(help="Only this split. [default: everything]")] = None,
     face_hz: Annotated[float, typer.Option(help="Looks at the face a second; blinks need 12.")] = 25.0,
     body_hz: Annotated[float, typer.Option(help="Looks at shoulders and hands a second.")] = 3.0,
+    face_model: Annotated[
+        Path | None, typer.Option(help="face_landmarker.task of mediapipe Tasks. [default: mediapipe's own models]")
+    ] = None,
+    pose_model: Annotated[
+        Path | None, typer.Option(help="pose_landmarker.task, beside --face-model. [default: nothing about the body]")
+    ] = None,
+    hand_model: Annotated[
+        Path | None, typer.Option(help="hand_landmarker.task, beside --face-model. [default: nothing about hands]")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Videos looked at at the same time.", min=1)] = 1,
     comb_engine: Annotated[
         str | None,
@@ -37,16 +46,25 @@ def extract(
 
     Example: bah-mllm cues extract BAH_DB --out cues
     """
+    from bah_mllm.core.errors import ConfigError
     from bah_mllm.cues.perception import Sampling
+    from bah_mllm.cues.tasks_backend import TaskModels
     from bah_mllm.engines import EngineOptions, load_engine
     from bah_mllm.pipeline.cues import extract_cues
 
+    if face_model is None and (pose_model is not None or hand_model is not None):
+        raise ConfigError(
+            "A pose or hand model is given without one of the face.",
+            remedy="Add --face-model, or leave all three out for mediapipe's own.",
+        )
+    models = TaskModels(face_model, pose=pose_model, hand=hand_model) if face_model is not None else None
     reader = load_engine(comb_engine, EngineOptions(model=comb_model)) if comb_engine is not None else None
     n_unreadable = extract_cues(
         target,
         out,
         split=split,
         sampling=Sampling(face_hz=face_hz, body_hz=body_hz),
+        models=models,
         workers=workers,
         reader=reader,
     )

@@ -1,7 +1,7 @@
 """From the pictures of a video to the signals of face, shoulders and hands, in one sequential pass.
 
-Points on face, body and hands come from a backend; the only one so far is mediapipe with the models that its package
-carries. (mediapipe's newer Tasks models have to be downloaded, and none was at hand to check a backend against.)
+Points on face, body and hands come from a backend: mediapipe with the models that its package carries, or its newer
+Tasks models from files (``tasks_backend``).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import sys
 import threading
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -31,7 +32,17 @@ from bah_mllm.media.resizing import clockwise_turns
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
-__all__ = ["LandmarkBackend", "MediapipeBackend", "Perceived", "Sampling", "perceive"]
+__all__ = [
+    "FollowedFace",
+    "LandmarkBackend",
+    "MediapipeBackend",
+    "Perceived",
+    "Sampling",
+    "perceive",
+    "points_of",
+    "quietly",
+    "timed",
+]
 
 _NOSE_TIP, _OUTER_EYES = 4, (33, 263)
 _WRISTS, _OUT_OF_REACH = (15, 16), 1.8  # heights: seen at the picture's lower edge, hands had wrists down to 1.7
@@ -100,6 +111,8 @@ class Perceived:
         face_share: Share of the frames looked at that show a face, 0 to 1.
         body_share: Share that show both shoulders.
         backend: Its name and version.
+        seconds: Time spent in each stage: ``decoding`` (and scaling), ``face``, ``pose``, ``hands``; body and face are
+            looked at at the same time, so that the sum may exceed the time that passed.
     """
 
     tracks: Mapping[str, Track]
@@ -109,6 +122,7 @@ class Perceived:
     face_share: float
     body_share: float
     backend: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def perceive(path: Path, *, backend: LandmarkBackend | None = None, sampling: Sampling | None = None) -> Perceived:
@@ -131,10 +145,16 @@ def perceive(path: Path, *, backend: LandmarkBackend | None = None, sampling: Sa
     face_due, body_due = _Due(sampling.face_hz), _Due(sampling.body_hz)
     with ThreadPoolExecutor(max_workers=1) as worker:
         watched = _Watched(backend, worker)
-        for frame, t_s in pass_.frames():
-            is_face_due, is_body_due = face_due(t_s), body_due(t_s)
-            if is_face_due or is_body_due:
-                watched.look(pass_.picture(frame), t_s, face=is_face_due, body=is_body_due)
+        frames = pass_.frames()
+        while True:
+            with timed(watched.seconds, "decoding"):
+                frame, t_s = next(frames, (None, 0.0))
+                if frame is None:
+                    break
+                is_face_due, is_body_due = face_due(t_s), body_due(t_s)
+                picture = pass_.picture(frame) if is_face_due or is_body_due else None
+            if picture is not None:
+                watched.look(picture, t_s, face=is_face_due, body=is_body_due)
         watched.finish()
     if not pass_.n_frames:
         raise MediaError(f"No frame of {path} can be decoded.", remedy="Copy the file again, or convert it to H.264.")
@@ -147,7 +167,18 @@ def perceive(path: Path, *, backend: LandmarkBackend | None = None, sampling: Sa
         face_share=tracks["head_yaw"].share_known,
         body_share=tracks["shoulder_width"].share_known,
         backend=backend.name,
+        seconds=dict(watched.seconds),
     )
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the time that a block takes to a stage."""
+    started = perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + perf_counter() - started
 
 
 @dataclass(slots=True)
@@ -241,6 +272,7 @@ class _Watched:
     spans: list[float] = field(default_factory=list)
     nose: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
     span: float = np.nan
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def look(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float, *, face: bool, body: bool) -> None:
         height_px = float(rgb.shape[0])
@@ -257,7 +289,8 @@ class _Watched:
         if height_px != self.pending_height_px or len(self.pending) == _CHUNK_FRAMES:
             self._measure()
         self.pending_height_px = height_px
-        points = self.backend.face(rgb, t_s)
+        with timed(self.seconds, "face"):
+            points = self.backend.face(rgb, t_s)
         points = np.full((N_POINTS, 3), np.nan) if points is None else points
         self.pending.append(points.astype(np.float32))
         self.face_t_s.append(t_s)
@@ -265,13 +298,16 @@ class _Watched:
         self.span = float(np.linalg.norm(points[_OUTER_EYES[0]] - points[_OUTER_EYES[1]])) / height_px
 
     def _look_at_body(self, rgb: np.ndarray, t_s: float, height_px: float) -> None:
-        pose = self.backend.pose(rgb, t_s)
+        with timed(self.seconds, "pose"):
+            pose = self.backend.pose(rgb, t_s)
         pose = np.full((N_BODY_POINTS, 4), np.nan) if pose is None else pose / (height_px, height_px, height_px, 1)
         self.poses.append(pose)
         hands = np.full((2, N_HAND_POINTS, 3), np.nan)
         # Hands that hang far below the picture, as with most webcams, need not be looked for: a fifth of all time.
         if not (pose[list(_WRISTS), 1] > _OUT_OF_REACH).all():
-            for k, hand in enumerate(self.backend.hands(rgb, t_s)[:2]):
+            with timed(self.seconds, "hands"):
+                seen = self.backend.hands(rgb, t_s)[:2]
+            for k, hand in enumerate(seen):
                 hands[k] = hand / height_px
         self.hands.append(hands)
 
@@ -304,6 +340,46 @@ class _Watched:
         return derived_face_tracks(face) | body
 
 
+class FollowedFace:
+    """Which of the faces in a picture is followed through a video.
+
+    The largest, the more central one of two alike; from then on the one nearest to where it last was.
+    """
+
+    def __init__(self) -> None:
+        self.place: np.ndarray | None = None
+
+    def among(
+        self, faces: Sequence[Float[np.ndarray, "points 3"]], width: int, height: int
+    ) -> Float[np.ndarray, "points 3"] | None:
+        """Return the mesh points of the followed face among those found; None where there is none.
+
+        Args:
+            faces: In pixels; those with other than 478 points, or unknown ones, are left aside.
+            width: Of the picture in pixels.
+            height: Of the picture in pixels.
+        """
+        candidates = [points for points in faces if len(points) == N_POINTS and np.isfinite(points).all()]
+        if not candidates:
+            return None
+        chosen = self._choose(candidates, width, height)
+        self.place = chosen[list(_OUTER_EYES), :2].mean(axis=0)
+        return chosen
+
+    def _choose(self, candidates: list[np.ndarray], width: int, height: int) -> np.ndarray:
+        """Return the face nearest to the followed one if that is near; else the largest and most central."""
+        spans = [float(np.linalg.norm(face[_OUTER_EYES[0]] - face[_OUTER_EYES[1]])) for face in candidates]
+        places = [face[list(_OUTER_EYES), :2].mean(axis=0) for face in candidates]
+        if self.place is not None:
+            distances = [float(np.linalg.norm(place - self.place)) for place in places]
+            nearest = int(np.argmin(distances))
+            if distances[nearest] < 1.5 * spans[nearest] or len(candidates) == 1:
+                return candidates[nearest]
+        centre = np.array([width / 2, height / 2])
+        off = [float(np.linalg.norm(place - centre)) / max(width, height) for place in places]
+        return candidates[int(np.argmax([span * (1 - o) for span, o in zip(spans, off, strict=True)]))]
+
+
 _CHECK_EVERY_S = 1.0
 _MAX_FACES = 4
 
@@ -311,13 +387,12 @@ _MAX_FACES = 4
 class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
     """Face mesh with irises, pose (the full model) and hands of mediapipe 0.10.21, whose package carries the models.
 
-    The face that is followed is the largest, the more central one of two alike, and from then on the one nearest to
-    where it last was. Whether there are several is looked up once a second, since looking for more faces than there are
-    costs half as much again in every frame.
+    Whether there are several faces is looked up once a second, since looking for more faces than there are costs half
+    as much again in every frame.
     """
 
     def __init__(self) -> None:
-        with _quiet(), warnings.catch_warnings():
+        with quietly(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             mediapipe = import_optional("mediapipe", extra="cues", purpose="finding faces, shoulders and hands")
             solutions = getattr(mediapipe, "solutions", None)
@@ -335,7 +410,7 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
         self._n_faces = 1
         self._checked_s = -float("inf")
         self._has_found: set[int] = set()
-        self._place: np.ndarray | None = None
+        self._followed = FollowedFace()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -352,13 +427,8 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
         faces = self._run(self._mesh(), rgb, "multi_face_landmarks")
         height, width = rgb.shape[:2]
         # z is given in the scale of x.
-        candidates = [_array(face, ("x", "y", "z")) * (width, height, width) for face in faces]
-        candidates = [points for points in candidates if len(points) == N_POINTS and np.isfinite(points).all()]
-        if not candidates:
-            return None
-        followed = self._choose(candidates, width, height)
-        self._place = followed[list(_OUTER_EYES), :2].mean(axis=0)
-        return followed
+        candidates = [points_of(face.landmark, ("x", "y", "z")) * (width, height, width) for face in faces]
+        return self._followed.among(candidates, width, height)
 
     def pose(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> Float[np.ndarray, "points 4"] | None:  # noqa: ARG002
         """Return the body points of the person that the model takes for the main one."""
@@ -366,13 +436,13 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
         if not landmarks:
             return None
         height, width = rgb.shape[:2]
-        return _array(landmarks, ("x", "y", "z", "visibility")) * (width, height, width, 1)
+        return points_of(landmarks.landmark, ("x", "y", "z", "visibility")) * (width, height, width, 1)
 
     def hands(self, rgb: UInt8[np.ndarray, "height width 3"], t_s: float) -> list[Float[np.ndarray, "points 3"]]:  # noqa: ARG002
         """Return the points of up to two hands."""
         height, width = rgb.shape[:2]
         found = self._run(self._hands, rgb, "multi_hand_landmarks")
-        return [_array(hand, ("x", "y", "z")) * (width, height, width) for hand in found]
+        return [points_of(hand.landmark, ("x", "y", "z")) * (width, height, width) for hand in found]
 
     def close(self) -> None:
         """Free the models."""
@@ -382,7 +452,7 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
 
     def _mesh(self) -> Any:  # noqa: ANN401
         if self._n_faces not in self._meshes:
-            with _quiet():
+            with quietly():
                 self._meshes[self._n_faces] = _warm(
                     self._mesh_class(max_num_faces=self._n_faces, refine_landmarks=True)
                 )
@@ -393,24 +463,11 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
         _ignore_protobuf()
         if id(model) in self._has_found:
             return getattr(model.process(rgb), what) or ()
-        with _quiet():
+        with quietly():
             found = getattr(model.process(rgb), what) or ()
         if found:
             self._has_found.add(id(model))
         return found
-
-    def _choose(self, candidates: list[np.ndarray], width: int, height: int) -> np.ndarray:
-        """Return the face nearest to the followed one if that is near; else the largest, the central one if alike."""
-        spans = [float(np.linalg.norm(face[_OUTER_EYES[0]] - face[_OUTER_EYES[1]])) for face in candidates]
-        places = [face[list(_OUTER_EYES), :2].mean(axis=0) for face in candidates]
-        if self._place is not None:
-            distances = [float(np.linalg.norm(place - self._place)) for place in places]
-            nearest = int(np.argmin(distances))
-            if distances[nearest] < 1.5 * spans[nearest] or len(candidates) == 1:
-                return candidates[nearest]
-        centre = np.array([width / 2, height / 2])
-        off = [float(np.linalg.norm(place - centre)) / max(width, height) for place in places]
-        return candidates[int(np.argmax([span * (1 - o) for span, o in zip(spans, off, strict=True)]))]
 
 
 def _warm(model: Any) -> Any:  # noqa: ANN401
@@ -420,8 +477,9 @@ def _warm(model: Any) -> Any:  # noqa: ANN401
     return model
 
 
-def _array(landmarks: Any, names: tuple[str, ...]) -> np.ndarray:  # noqa: ANN401
-    return np.array([[getattr(point, name) for name in names] for point in landmarks.landmark], dtype=np.float64)
+def points_of(landmarks: Iterable[Any], names: tuple[str, ...]) -> Float[np.ndarray, "points axes"]:
+    """Return landmarks of mediapipe as an array, an unknown value (visibility, say) as 0."""
+    return np.array([[getattr(point, name) or 0.0 for name in names] for point in landmarks], dtype=np.float64)
 
 
 _quiet_lock = threading.Lock()
@@ -429,7 +487,7 @@ _quiet_kept: list[int] = []  # one file descriptor for each block that is quiet 
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep mediapipe's own messages, which it writes past Python, off the error stream; threads may overlap."""
     with _quiet_lock:
         sys.stderr.flush()

@@ -13,9 +13,10 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,12 @@ from bah_mllm.cues import body, face, sound
 from bah_mllm.cues.clashes import clash_events
 from bah_mllm.cues.comb import comb_events, comb_prompt
 from bah_mllm.cues.language import language_events
-from bah_mllm.cues.perception import Sampling, perceive
+from bah_mllm.cues.perception import Perceived, Sampling, perceive, timed
 from bah_mllm.cues.records import Baseline, CueEvent, Track
 from bah_mllm.cues.rendering import MODALITIES, modality_of, render_cues
 from bah_mllm.cues.sound_events import sound_events
 from bah_mllm.cues.store import Observation, read_cues, write_cues
+from bah_mllm.cues.tasks_backend import TaskModels, TasksBackend
 from bah_mllm.cues.usual import pool
 from bah_mllm.cues.visual_events import visual_events
 from bah_mllm.dataset import Dataset, dataset_and_split, open_dataset
@@ -42,7 +44,7 @@ from bah_mllm.report.timeline import TimelineEvent, draw_timeline, timeline_text
 
 __all__ = ["Signals", "extract_cues", "load_signals", "rendered", "show_cues"]
 
-_VERSION = 1  # counts up when signals change, so that kept ones are made anew
+_VERSION = 2  # counts up when signals change, so that kept ones are made anew
 _MIN_ABSENT_S = 1.0
 _CLAMPS = {**face.CLAMPS, **body.CLAMPS, **sound.CLAMPS}
 _POPULATION = {**face.POPULATION, **body.POPULATION, **sound.POPULATION}
@@ -59,6 +61,7 @@ class Signals:
         has_sound: There is a stream of sound.
         problem: Why the video cannot be read, or None.
         backend: Who looked.
+        seconds: How long each stage took: those of ``Perceived``, and ``sound``.
     """
 
     tracks: Mapping[str, Track]
@@ -67,6 +70,7 @@ class Signals:
     has_sound: bool = False
     problem: str | None = None
     backend: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def extract_cues(
@@ -75,6 +79,7 @@ def extract_cues(
     *,
     split: str | None = None,
     sampling: Sampling | None = None,
+    models: TaskModels | None = None,
     workers: int = 1,
     reader: Engine | None = None,
 ) -> int:
@@ -85,16 +90,17 @@ def extract_cues(
         out: Folder for events, kept signals and what is usual for each person.
         split: Only this split; what is usual is pooled over all videos of its participants.
         sampling: How often to look.
+        models: Model files of mediapipe Tasks to look with; None takes the models in mediapipe's package.
         workers: Processes that look at videos at the same time.
         reader: A language model that finds statements for and against change in the transcripts; None leaves these
             out. Its answers are kept, so that it reads each transcript once.
 
     Raises:
-        BahError: The data set cannot be opened, or holds no video file.
+        BahError: The data set cannot be opened, or holds no video file; a model file is none.
     """
     dataset, videos = _videos(target, split)
-    sampling = sampling or Sampling()
-    files = _look_at_all([video.path for video in videos if video.path is not None], out, sampling, workers)
+    look = _Look(sampling or Sampling(), models)
+    files = _look_at_all([video.path for video in videos if video.path is not None], out, look, workers)
     of_person: dict[str, list[Video]] = defaultdict(list)
     for video in videos:
         of_person[video.participant_id].append(video)
@@ -110,7 +116,7 @@ def extract_cues(
                 transcript = dataset.transcript(video)
                 stated = _statements(video, transcript, reader, out) if reader is not None else ()
                 events = _events(seen, baseline, transcript, stated)
-                write_cues(out, _observation(video, seen, baseline, sampling), events)
+                write_cues(out, _observation(video, seen, baseline, look), events)
     say(f"cues of {len(files):,} videos of {len(of_person):,} participants in {out}; {n_unreadable:,} cannot be read")
     return n_unreadable
 
@@ -127,52 +133,88 @@ def _videos(target: Path, split: str | None) -> tuple[Dataset, list[Video]]:
     return dataset, videos
 
 
-def _look_at_all(paths: Sequence[Path], out: Path, sampling: Sampling, workers: int) -> dict[Path | None, Path]:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How videos are looked at; what decides about their signals, besides their content."""
+
+    sampling: Sampling
+    models: TaskModels | None = None
+
+    def settings(self) -> dict[str, str | float | int | None]:
+        models = None if self.models is None else self.models.digest()
+        return {"version": _VERSION, "models": models, **asdict(self.sampling)}
+
+    def perceive(self, path: Path) -> Perceived:
+        if self.models is None:
+            return perceive(path, sampling=self.sampling)
+        with TasksBackend(self.models) as backend:
+            return perceive(path, backend=backend, sampling=self.sampling)
+
+
+def _look_at_all(paths: Sequence[Path], out: Path, look: _Look, workers: int) -> dict[Path | None, Path]:
     """Make the signals that are not kept yet; return the file of each video's signals."""
-    files: dict[Path | None, Path] = {path: _signals_file(path, out, sampling) for path in paths}
+    settings = look.settings()
+    files: dict[Path | None, Path] = {path: _signals_file(path, out, settings) for path in paths}
     missing = [(path, file) for path, file in files.items() if path is not None and not file.exists()]
     if len(missing) < len(paths):
         say(f"{len(paths) - len(missing):,} of {len(paths):,} videos were looked at before")
-    if workers == 1:
-        for number, (path, file) in enumerate(missing, start=1):
-            _look(path, file, sampling)
-            say(f"looked at {number:,} of {len(missing):,} videos")
-        return files
-    # Fresh processes: mediapipe and its threads do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool_:
-        futures = [pool_.submit(_look, path, file, sampling) for path, file in missing]
-        for number, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            say(f"looked at {number:,} of {len(missing):,} videos")
+    started = perf_counter()
+    for number, _ in enumerate(_looks(missing, look, workers), start=1):
+        say(f"looked at {number:,} of {len(missing):,} videos")
+    if missing:
+        say(_speed([load_signals(file) for _, file in missing], perf_counter() - started))
     return files
 
 
-def _signals_file(path: Path, out: Path, sampling: Sampling) -> Path:
-    digest = hashlib.sha256(json.dumps([_VERSION, asdict(sampling)]).encode())
+def _looks(missing: Sequence[tuple[Path, Path]], look: _Look, workers: int) -> Iterator[None]:
+    """Look at videos, as many at a time as there are workers; yield after each."""
+    if workers == 1:
+        for path, file in missing:
+            _look(path, file, look)
+            yield
+        return
+    # Fresh processes: mediapipe and its threads do not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool_:
+        futures = [pool_.submit(_look, path, file, look) for path, file in missing]
+        yield from (future.result() for future in as_completed(futures))
+
+
+def _speed(signals: Sequence[Signals], passed_s: float) -> str:
+    """Return how much video was looked at in how much time, and in which stages."""
+    video_s = sum(one.duration_s for one in signals)
+    seconds: dict[str, float] = defaultdict(float)
+    for one in signals:
+        for stage, stage_s in one.seconds.items():
+            seconds[stage] += stage_s
+    shares = ", ".join(f"{stage} {100 * stage_s / sum(seconds.values()):.0f} %" for stage, stage_s in seconds.items())
+    return f"{video_s:,.0f} s of video in {passed_s:,.0f} s ({video_s / passed_s:.1f} times as fast): {shares}"
+
+
+def _signals_file(path: Path, out: Path, settings: Mapping[str, object]) -> Path:
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return out / "signals" / f"{digest.hexdigest()}.npz"
 
 
-def _look(path: Path, file: Path, sampling: Sampling) -> None:
+def _look(path: Path, file: Path, look: _Look) -> None:
     """Look at and listen to one video, and keep its signals."""
     try:
-        seen = perceive(path, sampling=sampling)
+        seen = look.perceive(path)
     except MediaError as error:
         # The video is named by its id elsewhere; a path of this machine is nobody's business.
         _save(Signals({}, problem=error.problem.replace(str(path), path.name)), file)
         return
-    signals = Signals(seen.tracks, duration_s=round(seen.duration_s, 3), backend=seen.backend)
+    seconds = dict(seen.seconds)
+    signals = Signals(seen.tracks, duration_s=round(seen.duration_s, 3), backend=seen.backend, seconds=seconds)
     try:
-        heard = sound.sound_signals(read_audio(path))
+        with timed(seconds, "sound"):
+            heard = sound.sound_signals(read_audio(path))
     except MediaError:
         _save(signals, file)
         return
-    _save(
-        replace(signals, tracks={**seen.tracks, **heard.tracks}, speech=heard.speech, has_sound=True),
-        file,
-    )
+    _save(replace(signals, tracks={**seen.tracks, **heard.tracks}, speech=heard.speech, has_sound=True), file)
 
 
 def _save(signals: Signals, file: Path) -> None:
@@ -248,7 +290,7 @@ def _events(
     return [*events, *clash_events(events, words)]
 
 
-def _observation(video: Video, signals: Signals, baseline: Baseline, sampling: Sampling) -> Observation:
+def _observation(video: Video, signals: Signals, baseline: Baseline, look: _Look) -> Observation:
     whole = [(0.0, signals.duration_s)] if signals.duration_s else []
     absent = {
         "face": _unknown_spans(signals.tracks.get("head_yaw"), signals.duration_s),
@@ -264,7 +306,7 @@ def _observation(video: Video, signals: Signals, baseline: Baseline, sampling: S
         usual=dict(_usual_figures(baseline)),
         scope=baseline.scope,
         problem=signals.problem,
-        settings={"backend": signals.backend, "version": _VERSION, **asdict(sampling)},
+        settings={"backend": signals.backend, **look.settings()},
     )
 
 
@@ -355,9 +397,9 @@ def show_cues(folder: Path, video_id: str, *, data: str | None, picture: Path, i
         )
     observation, events = known
     signals = Signals({})
-    sampling = Sampling(**{key: observation.settings[key] for key in ("face_hz", "body_hz")})  # type: ignore[arg-type]
     if video.path is not None:
-        kept = _signals_file(video.path, folder, sampling)
+        asked = {key: value for key, value in observation.settings.items() if key != "backend"}
+        kept = _signals_file(video.path, folder, asked)
         signals = load_signals(kept) if kept.exists() else signals
     segments = dataset.segments(video) or ()
     spans = [(s.start_s, s.stop_s) for s in segments if s.start_s is not None and s.stop_s is not None]

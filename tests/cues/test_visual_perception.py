@@ -134,7 +134,7 @@ def test_a_failure_while_looking_at_the_body_is_not_swallowed(tmp_path):
 def test_overlapping_quiet_blocks_give_the_error_stream_back(capfd):
     import os
 
-    first, second = perception._quiet(), perception._quiet()
+    first, second = perception.quietly(), perception.quietly()
     first.__enter__()
     second.__enter__()
     os.write(2, b"hidden")
@@ -333,7 +333,7 @@ def test_pictures_without_an_upright_face_show_nobody_or_a_face_but_never_crash(
         "tiny": np.zeros((2, 2, 3), np.uint8),
         "sideways": np.ascontiguousarray(np.rot90(face_shown)),
     }[picture]
-    backend._place = None
+    backend._followed.place = None
     points = backend.face(rgb, 0.0)
     assert points is None or points.shape == (478, 3)
     pose = backend.pose(rgb, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -300,3 +301,34 @@ def test_false_events_a_minute_count_the_minutes_of_the_videos_alone(bah: Call, 
     code, _, stderr = bah("cues", "score", cues, "--truth", tmp_path / "gone.jsonl")
     assert code == 2
     assert "Traceback" not in stderr
+
+
+def test_the_end_says_how_fast_it_was_and_where_the_time_went(
+    bah: Call, tmp_path: Path, write_grey_video: Callable[..., None]
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    write_grey_video(folder / "nobody.mp4", 48)
+    stderr = bah("cues", "extract", folder, "--out", tmp_path / "cues")[2]
+    (line,) = (line for line in stderr.splitlines() if "times as fast" in line)
+    assert line.startswith("2 s of video in ")
+    shares = [int(share) for share in re.findall(r"(\d+) %", line)]
+    assert 98 <= sum(shares) <= 102
+    for stage in ("decoding", "face", "pose", "hands"):
+        assert stage in line
+    assert "times as fast" not in bah("cues", "extract", folder, "--out", tmp_path / "cues")[2]
+
+
+def test_models_of_tasks_are_taken_by_path(bah: Call, tmp_path: Path, write_grey_video: Callable[..., None]) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    write_grey_video(folder / "nobody.mp4", 24)
+    model = tmp_path / "face_landmarker.task"
+    model.write_bytes(b"no model")
+    arguments = ["cues", "extract", folder, "--out", tmp_path / "cues"]
+    code, _, stderr = bah(*arguments, "--face-model", model)
+    assert code == 2
+    assert "face_landmarker.task is no face landmarker" in stderr
+    code, _, stderr = bah(*arguments, "--hand-model", model)
+    assert code == 2
+    assert "--face-model" in stderr
