@@ -157,11 +157,9 @@ def _score_table(recipe: LightRecipe, fitted: Fitted, examples: Examples) -> Flo
 
 def _fit_embeddings(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     classifier = LogisticRegression(C=recipe.embeddings_c, max_iter=1000, random_state=seed)
-    return {"classifier": make_pipeline(StandardScaler(), classifier).fit(_vectors(recipe, examples), examples.labels)}
+    return {"classifier": classifier.fit(_vectors(recipe, examples), examples.labels)}
 
 
 def _score_embeddings(recipe: LightRecipe, fitted: Fitted, examples: Examples) -> Float[np.ndarray, " videos"]:
@@ -171,7 +169,9 @@ def _score_embeddings(recipe: LightRecipe, fitted: Fitted, examples: Examples) -
 
 def _vectors(recipe: LightRecipe, examples: Examples) -> Float[np.ndarray, "videos columns"]:
     assert examples.embeddings is not None
-    return np.hstack([examples.embeddings, examples.one_hot]) if recipe.question else examples.embeddings
+    if not recipe.question:
+        return examples.embeddings
+    return np.hstack([examples.embeddings, examples.one_hot * recipe.question_weight])
 
 
 # --- rules

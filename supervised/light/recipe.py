@@ -42,7 +42,7 @@ class LightRecipe(BaseModel):
         n_repeats: How often the folds are dealt anew for the report.
         min_videos: Videos in which a word or pair of words must occur; 1 where there are fewer than a hundred videos.
         tfidf_c: Inverse strength of regularisation of both members on words.
-        question_weight: Length of the question's vector beside that of a text, which is 1.
+        question_weight: Length of the question's vector beside that of a text or an embedding, which is 1.
         logistic_c: Inverse strength of regularisation on standardised features.
         n_trees: Of the extra trees.
         min_leaf: Videos in a leaf of the extra trees.
@@ -50,7 +50,7 @@ class LightRecipe(BaseModel):
         boosting_rounds: Trees of the gradient boosting.
         boosting_rate: Its learning rate.
         boosting_depth: Depth of its trees.
-        embeddings_c: Inverse strength of regularisation on standardised sentence embeddings.
+        embeddings_c: Inverse strength of regularisation on sentence embeddings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,7 +75,7 @@ class LightRecipe(BaseModel):
     boosting_rounds: int = Field(default=200, ge=1)
     boosting_rate: float = Field(default=0.03, gt=0)
     boosting_depth: int = Field(default=2, ge=1)
-    embeddings_c: float = Field(default=0.001, gt=0)
+    embeddings_c: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
     def _averages_members(self) -> LightRecipe:
