@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from bah_mllm.cli.parsing import parse_seeds, require_supervised
+from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.timeline import Length
 
 __all__ = ["diff", "experiment", "import_", "run", "status"]
 
@@ -132,8 +136,21 @@ def _as_settings(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def experiment(
-    name: Annotated[str, typer.Argument(help="table19, table20, table21, or prompts for prompts of your own.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Zero-shot: table19, table20, table21, or prompts for prompts of your own. Supervised: table5, "
+            "table6, table7, table14, table15, table16, table17, figure12."
+        ),
+    ],
     *,
+    features: Annotated[Path, typer.Option(help="Supervised only: folder that `bah-mllm features` wrote.")] = Path(
+        "features"
+    ),
+    seeds: Annotated[str, typer.Option(help="Supervised only: seeds as A:B (half open), or A,B,C.")] = "0",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Supervised only: replace a value of every recipe; may repeat.")
+    ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
     json_path: Annotated[str | None, typer.Option("--json", help="Also write JSON to PATH, - for stdout.")] = None,
     config: Path | None = None,
@@ -141,14 +158,55 @@ def experiment(
 ) -> int:
     """Run all that a table of the paper needs, then print it in the paper's layout; the same command resumes it.
 
-    Takes every option of `run`, but those that the table fixes.
+    Zero-shot tables take every option of `run`, but those that the table fixes. Supervised ones take --data, --split,
+    --out and those named so; tables 5 and 15, 6 and 16, 7 and 17 share what they train.
 
     Example: bah-mllm experiment table20 --data BAH_DB
     """
+    if name in _SUPERVISED:
+        request = _supervised_request(name, _as_settings(run_options), features, parse_seeds(seeds), set_ or ())
+        _supervised_experiment(name, {**request, "n_draws": draws}, json_path)
+        return 0
     from bah_mllm.pipeline.experiments import run_experiment
 
     failed = run_experiment(name, _as_settings(run_options), config_file=config, n_draws=draws, json_path=json_path)
     return 3 if failed else 0
+
+
+_SUPERVISED = ("table5", "table6", "table7", "table14", "table15", "table16", "table17", "figure12")
+
+
+def _supervised_request(
+    name: str, settings: Mapping[str, Any], features: Path, seeds: Sequence[int], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a supervised experiment takes, and refuse options that are about language models."""
+    taken = {"data", "split", "out", *(("windows",) if name in ("table14", "figure12") else ())}
+    strange = sorted(key for key, value in settings.items() if value not in (None, []) and key not in taken)
+    if strange:
+        raise ConfigError(
+            f"The experiment {name} takes no {strange[0]}.",
+            remedy="Give --data, --split, --features, --seeds or --set.",
+        )
+    windows = [Length.parse(text).frames for text in settings.get("windows") or []]
+    if None in windows:
+        raise ConfigError(f"The windows of {name} are counted in frames.", remedy="Write --window 120.")
+    return {
+        "data": settings.get("data"),
+        "split": settings.get("split"),
+        "features": features,
+        "out": Path(settings.get("out") or "runs/supervised"),
+        "seeds": tuple(seeds),
+        "overrides": tuple(overrides),
+        "windows": tuple(windows),
+    }
+
+
+def _supervised_experiment(name: str, request: Mapping[str, Any], json_path: str | None) -> None:
+    require_supervised()
+    from bah_mllm.pipeline.judging import evaluate
+    from supervised.experiments import ExperimentRequest, run_supervised_experiment
+
+    run_supervised_experiment(name, ExperimentRequest(**request), judge=evaluate, json_path=json_path)
 
 
 def _take_options_of_run(command: Callable[..., int]) -> None:

@@ -29,16 +29,31 @@ def import_(
         int | None,
         typer.Option(min=1, help="Frames of LFAN's windows. [default: window_length in config.yml beside the file]"),
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Folder of features to predict with: makes OUT a folder that `predict` takes. Fusions only."),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Data set of these features. [default: the demo set]")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace a value of the model's recipe, with --features.")
+    ] = None,
 ) -> None:
     """Convert weights of the published baselines, faults of their models included, into a folder of ours.
 
-    Example: bah-mllm weights import best-model/model.pt --model lfan --out trained/authors-lfan
+    Example: bah-mllm weights import best-model/model.pt --model lfan --out trained/authors-lfan --features features
     """
     require_supervised()
     from supervised.weights import import_weights
 
-    imported = import_weights(source, model=model, out=out, window_frames=window_frames)
+    folder = out if features is None else out / "imported"
+    imported = import_weights(source, model=model, out=folder, window_frames=window_frames)
     for note in imported.notes:
         typer.echo(f"note: {note}", err=True)
+    if features is not None:
+        from supervised.recipes.files import read_recipe
+        from supervised.recipes.train import TrainRequest, adopt
+
+        recipe = read_recipe(model, ["model.variant=faithful", *(set_ or ())])
+        adopt(folder, recipe, TrainRequest(data, out, features))
     typer.echo(f"{imported.model}, {imported.n_parameters:,} parameters -> {out}", err=True)
     typer.echo(str(out))

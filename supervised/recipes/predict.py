@@ -28,7 +28,7 @@ from supervised.training.predicting import (
     write_predictions,
 )
 
-__all__ = ["PredictRequest", "fusion_predictor", "predict", "read_record"]
+__all__ = ["PredictRequest", "fusion_predictor", "load_standard", "predict", "read_record"]
 
 # kind of recipe -> function of (recipe, record, request, dataset, folder) that returns (level, Video -> Predicted)
 PREDICTORS = {
@@ -121,7 +121,7 @@ def fusion_predictor(
             )
     device = torch.device("cuda" if request.device == "auto" and torch.cuda.is_available() else "cpu")
     model = load_model(folder).to(device)
-    standard = _load_standard(folder)
+    standard = load_standard(folder)
 
     def predict_one(video: Video) -> Predicted:
         loaded = load_video(store, recipe.features, dataset, video).video
@@ -158,7 +158,8 @@ def _notes(record: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _load_standard(folder: Path) -> Standard:
+def load_standard(folder: Path) -> Standard:
+    """Return how the features of a trained seed are standardised."""
     from safetensors.numpy import load_file
 
     tensors = load_file(folder / STANDARD)

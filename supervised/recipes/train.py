@@ -28,14 +28,14 @@ from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.predictions.manifest import package_versions, write_atomically
 from bah_mllm.report.progress import say
 from supervised.features.store import FeatureStore
-from supervised.models import build_model, save_model
+from supervised.models import build_model, load_model, save_model
 from supervised.recipes.files import FusionRecipe
 from supervised.training.classification import Classification
 from supervised.training.data import LoadedVideos, Standard, fit_standard, load_videos
 from supervised.training.loop import Shard, fit
 from supervised.training.predicting import frame_probabilities, metrics_of, video_probability
 
-__all__ = ["RECORD", "STANDARD", "TrainRequest", "seed_folder", "train", "train_fusion"]
+__all__ = ["RECORD", "STANDARD", "TrainRequest", "adopt", "model_options", "seed_folder", "train", "train_fusion"]
 
 RECORD = "train.json"
 STANDARD = "standard.safetensors"
@@ -119,7 +119,7 @@ def train_fusion(
     standard = fit_standard(training.videos, recipe.standardise)
     dims: dict[str, int] = {modality: store.info(name).dim for modality, name in recipe.features.items()}
     torch.manual_seed(seed)
-    model = build_model(recipe.model.name, dims, variant=recipe.model.variant, **recipe.model.options)
+    model = build_model(recipe.model.name, dims, variant=recipe.model.variant, **model_options(recipe))
     strategy = Classification(
         training.videos,
         recipe.data,
@@ -127,6 +127,7 @@ def train_fusion(
         standard=standard,
         device=_device(recipe),
         shard=Shard.current(recipe.loop.device),
+        n_frames=model.window_frames,
     )
 
     def validate(model: nn.Module) -> Mapping[str, float | None]:
@@ -147,6 +148,17 @@ def train_fusion(
     return {name: value for name, value in selected.items() if name.startswith("val_") or name == "epoch"}
 
 
+def model_options(recipe: FusionRecipe) -> dict[str, Any]:
+    """Return the options of a recipe's model; the faithful LFAN takes the recipe's window, and no other."""
+    is_fixed = recipe.model.name == "lfan" and recipe.model.variant == "faithful"
+    if is_fixed and recipe.data.window_frames is None:
+        raise ConfigError(
+            "The faithful lfan takes windows of one length only, but the recipe takes whole videos.",
+            remedy="Set data.window_frames, or model.variant=corrected.",
+        )
+    return {**({"window_frames": recipe.data.window_frames} if is_fixed else {}), **recipe.model.options}
+
+
 def _judge(
     model: nn.Module, recipe: FusionRecipe, standard: Standard, validation: LoadedVideos
 ) -> dict[str, float | None]:
@@ -160,6 +172,40 @@ def _judge(
     p = [frame_probabilities(model, video, standard=standard, **recipe.prediction.model_dump()) for video in labelled]
     of_frames = [video.frame_labels for video in labelled if video.frame_labels is not None]
     return metrics_of(np.concatenate([*of_frames, np.zeros(0, np.int8)]), np.concatenate([*p, np.zeros(0)]))
+
+
+def adopt(model_folder: Path, recipe: BaseModel, request: TrainRequest) -> None:
+    """Lay a model that was trained elsewhere out as one trained here, so that ``bah-mllm predict`` takes it.
+
+    Args:
+        model_folder: As ``save_model`` writes it; stays as it is.
+        recipe: Feature sets, standardisation and windows to predict with; its model must be the folder's.
+        request: Data set and features, whose training and validation videos give means and deviations, as in the
+            published code; ``out`` and one seed, under which the model then stands.
+
+    Raises:
+        ConfigError: The recipe is of another model, or feature widths differ.
+    """
+    if not isinstance(recipe, FusionRecipe):
+        raise ConfigError("Only models over features can be predicted with.", remedy="Leave --features out.")
+    dataset, _ = dataset_and_split(request.data, None)
+    store, model = FeatureStore(request.features), load_model(model_folder)
+    dims = {modality: store.info(name).dim for modality, name in recipe.features.items()}
+    wanted = (recipe.model.name, recipe.model.variant, dims)
+    there = (model.spec.name, model.spec.variant, dict(model.spec.dims))
+    if wanted != there:
+        raise ConfigError(
+            f"The weights are of {there[0]} ({there[1]}, {there[2]}), but the recipe is of {wanted[0]} ({wanted[1]}, "
+            f"{wanted[2]}).",
+            remedy="Give the recipe of that model with --set model.variant=..., and features of its widths.",
+        )
+    videos = _load(store, recipe, dataset, _videos(dataset, (*recipe.train_splits, recipe.val_split)))
+    folder = seed_folder(request.out, request.seeds[0])
+    save_model(folder, model)
+    _save_standard(folder, fit_standard(videos.videos, recipe.standardise))
+    record = _record(recipe, request, dataset)
+    record["validation"] = {str(request.seeds[0]): {}}
+    _write(request.out, record | {"summary": {}, "imported": True})
 
 
 def _videos(dataset: Dataset, splits: Sequence[str], *, required: bool = True) -> list[Video]:

@@ -67,6 +67,7 @@ class Classification:
         standard: How features are standardised.
         device: Where batches go.
         shard: The part of each batch that this process takes.
+        n_frames: Length that batches are padded to, for models that take one length only.
 
     Raises:
         DataError: Not both classes occur.
@@ -81,10 +82,11 @@ class Classification:
         standard: Standard | None = None,
         device: torch.device | None = None,
         shard: Shard | None = None,
+        n_frames: int | None = None,
     ) -> None:
         self._videos = list(videos)
         self._settings, self._seed, self._standard = settings, seed, standard or Standard()
-        self._device, self._shard = device, shard or Shard()
+        self._device, self._shard, self._n_frames = device, shard or Shard(), n_frames
         self._labels = [self._labels_of(video) for video in self._videos]
         counts = np.sum([[(one == value).sum() for value in (0, 1)] for one in self._labels], axis=0).reshape(-1)
         if len(counts) == 0 or 0 in counts:
@@ -155,6 +157,7 @@ class Classification:
             standard=self._standard,
             labels=[labels[number][window.start : window.stop] for number, window in windows],
             flipped=flipped[part].tolist(),
+            n_frames=self._n_frames,
         )
         return Batch(
             {modality: values.to(self._device) for modality, values in batch.features.items()},

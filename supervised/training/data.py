@@ -228,6 +228,7 @@ def make_batch(
     standard: Standard,
     labels: Sequence[Int8[np.ndarray, " frames"]] | None = None,
     flipped: Sequence[bool] | None = None,
+    n_frames: int | None = None,
 ) -> Batch:
     """Return windows as one batch, padded with zeros to the longest.
 
@@ -238,8 +239,9 @@ def make_batch(
         standard: How features are standardised.
         labels: Labels of the frames of each window where they are not the videos' own; -1 counts in no loss.
         flipped: Take the features of flipped pictures.
+        n_frames: Length to pad to, for models that take one length only; no window is longer.
     """
-    n_frames = max(len(window) for _, window in windows)
+    n_frames = n_frames or max(len(window) for _, window in windows)
     features: dict[str, torch.Tensor] = {}
     for modality, first in videos[windows[0].video].features.items():
         stacked = np.zeros((len(windows), n_frames, first.shape[1]), dtype=np.float32)

@@ -86,7 +86,8 @@ def frame_probabilities(
         model: In evaluation mode.
         video: Its features.
         standard: As in training.
-        window_frames: Length of a window; None takes the whole video at once.
+        window_frames: Length of a window; None takes the whole video at once. A model that takes one length only has
+            its own.
         hop_frames: Start to start, at most the window; the window's length where None.
         batch_windows: Windows at once.
 
@@ -97,13 +98,18 @@ def frame_probabilities(
         The published code averages logits of overlapping windows and counts the padding of short videos as frames.
     """
     device = next(model.parameters()).device
-    length = window_frames or video.n_frames
+    only_length = getattr(model, "window_frames", None)
+    length = only_length or window_frames or video.n_frames
     windows = list(plan_windows(video.n_frames, window_frames=length, hop_frames=hop_frames))
     total, n_covering = np.zeros(video.n_frames), np.zeros(video.n_frames)
     for start in range(0, len(windows), batch_windows):
         chunk = windows[start : start + batch_windows]
         batch = make_batch(
-            [video], [TrainingWindow(0, window) for window in chunk], index=range(len(chunk)), standard=standard
+            [video],
+            [TrainingWindow(0, window) for window in chunk],
+            index=range(len(chunk)),
+            standard=standard,
+            n_frames=only_length,
         )
         features = {modality: values.to(device) for modality, values in batch.features.items()}
         with torch.no_grad():
