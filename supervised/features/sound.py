@@ -155,7 +155,7 @@ def faithful_starts(n_mel: int, *, fps: float) -> Int64[np.ndarray, " examples"]
     """
     hop = _MEL_HZ / fps
     n_examples = max(0, 1 + int(np.floor((n_mel - _EXAMPLE) / hop)))
-    starts: np.ndarray = np.rint(np.arange(n_examples) * hop).astype(np.int64)
+    starts: np.ndarray = np.rint(np.arange(n_examples) * _MEL_HZ / fps).astype(np.int64)
     return starts[starts <= n_mel - _EXAMPLE]
 
 
