@@ -230,7 +230,7 @@ def test_observed_cues_are_features_where_the_recipe_takes_them(recipe, split_li
 
 
 class _Encoder:
-    """Two numbers a word: whether it speaks of wishes, and 1."""
+    """Two numbers a word: 9 where it speaks of wishes, and 1."""
 
     dim = 2
 
@@ -239,7 +239,7 @@ class _Encoder:
 
     def words(self, words):
         known = np.array([len(word) > 1 for word in words])
-        return np.array([[word.lower() in ("wish", "want", "maybe"), 1] for word in words], np.float32), known
+        return np.array([[9 * (word.lower() in ("wish", "want", "maybe")), 1] for word in words], np.float32), known
 
 
 def test_sentence_embeddings_join_where_minilm_is_there(people, recipe, tmp_path, monkeypatch):
