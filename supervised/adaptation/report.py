@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["markdown_table", "summary_lines"]
+from supervised.adaptation.protocol import PartSizes
+from supervised.adaptation.recipe import METHODS
+from supervised.adaptation.summary import TRIVIAL
+
+__all__ = ["experiment_lines", "summary_lines"]
 
 _SHOWN = {"f1": "F1", "wf1": "WF1", "ap": "AP", "ap_bah": "AP_bah"}
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table."""
     return [_line(header), "|" + "---|" * len(header), *(_line(row) for row in rows)]
 
@@ -19,7 +23,7 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def mean_and_std(cell: Mapping[str, float | None]) -> str:
+def _mean_and_std(cell: Mapping[str, float | None]) -> str:
     """Return ``0.1547 ± 0.1608``; a dash where there is no value."""
     if cell["mean"] is None:
         return "-"
@@ -35,9 +39,12 @@ def summary_lines(record: Mapping[str, Any]) -> list[str]:
     ]
     if record["data"]["is_synthetic"]:
         lines += ["**demo set (synthetic): it shows that everything works, not how well A/H is recognised**", ""]
-    lines += markdown_table(
+    lines += _table(
         ["system", *_SHOWN.values()],
-        [[system, *(mean_and_std(metrics[name]) for name in _SHOWN)] for system, metrics in summary["systems"].items()],
+        [
+            [system, *(_mean_and_std(metrics[name]) for name in _SHOWN)]
+            for system, metrics in summary["systems"].items()
+        ],
     )
     lines.append("")
     for system, wins in summary["wins"].items():
@@ -61,3 +68,81 @@ def _subgroup_lines(subgroups: Mapping[str, Any]) -> list[str]:
             figures = ", ".join(f"{system} {f1:.4f}" for system, f1 in found["f1"].items() if f1 is not None)
             lines.append(f"Mean F1, {grouping} {group} (n = {found['n']}): {figures}.")
     return lines
+
+
+def experiment_lines(found: Mapping[str, Any]) -> list[str]:
+    """Return Tables 22 to 26 and the numbers of Figure 13 as Markdown, the paper's values beside ours."""
+    lines = ["# Tables 22 to 26: adaptation to each participant", ""]
+    if found["data"]["is_synthetic"]:
+        lines += ["**demo set (synthetic): ours shows that everything works; the paper's values are about people**", ""]
+    selection = ", ".join(f"{method} {how}" for method, how in found["selection"].items())
+    lines += [
+        f"Target split: {found['target_split']}. Features: {', '.join(found['features'].values())}.",
+        f"Epochs selected by: {selection}.",
+        "Paper: columns SHOT and NRC of its Tables 24 to 26 are exchanged, as Table 22 shows that they must be.",
+    ]
+    if found["target_split"] == "frame":
+        lines.append("Test frames have neighbours among the training frames, as in the paper: results are optimistic.")
+    lines += [f"Left out: {participant} ({reason})." for participant, reason in found["excluded"].items()]
+    lines += [
+        f"Failed: {method}, {participant} ({reason}); left out of every row."
+        for method, failed in found["failed"].items()
+        for participant, reason in failed.items()
+    ]
+    lines += ["", f"## Table 22: mean ± sd over {found['summary']['n_targets']} targets", "", *_table22(found)]
+    lines += ["", "## Table 23: frames of each target", "", *_table23(found)]
+    for number, metric in ((24, "f1"), (25, "wf1"), (26, "ap_bah")):
+        lines += ["", f"## Table {number}: {_SHOWN[metric]} of each target", "", *_by_target(found, metric)]
+    for part, grouping in (("a", "age_range"), ("b", "sex")):
+        lines += ["", f"## Figure 13{part}: mean F1 by {grouping}", "", *_by_group(found, grouping)]
+    return lines
+
+
+def _table22(found: Mapping[str, Any]) -> list[str]:
+    summary, paper = found["summary"], found["paper"]["table22"]
+    rows = []
+    for system in (*METHODS, *TRIVIAL):
+        ours = [_mean_and_std(summary["systems"][system][metric]) for metric in _SHOWN]
+        wins = summary["wins"].get(system)
+        theirs = [_mean_and_std(paper[system][m]) if system in paper else "-" for m in ("f1", "wf1", "ap_bah")]
+        above = [str(wins[name]) if wins else "-" for name in ("over_source_only", "over_all_positive")]
+        rows.append([system, *ours, *above, *theirs])
+    header = ["system", *_SHOWN.values(), "F1 > source", "F1 > all-positive", "paper F1", "paper WF1", "paper AP_bah"]
+    return _table(header, rows)
+
+
+def _table23(found: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for participant, target in found["targets"].items():
+        printed = found["paper"]["targets"].get(participant)
+        theirs = " / ".join(str(n) for n in printed["sizes"].values()) if printed else "-"
+        ours = [str(target["sizes"][name]) for name in (*PartSizes._fields, "left_out")]
+        rows.append([participant, *ours, theirs])
+    return _table(["target", *(name.replace("_", " ") for name in PartSizes._fields), "left out", "paper"], rows)
+
+
+def _by_target(found: Mapping[str, Any], metric: str) -> list[str]:
+    rows = []
+    for participant, target in found["targets"].items():
+        printed = found["paper"]["targets"].get(participant)
+        cells = []
+        for system in (*METHODS, *TRIVIAL):
+            theirs = printed["metrics"].get(system, {}).get(metric) if printed else None
+            ours = target["metrics"][system][metric]
+            cells.append(_figure(ours) + ("" if theirs is None else f" (paper {theirs:.4f})"))
+        rows.append([participant, *cells])
+    return _table(["target", *METHODS, *TRIVIAL], rows)
+
+
+def _by_group(found: Mapping[str, Any], grouping: str) -> list[str]:
+    ours, theirs = found["summary"]["subgroups"][grouping], found["paper"]["subgroups"][grouping]
+    rows = []
+    for whose, groups in (("ours", ours), ("paper", theirs)):
+        for group, cells in groups.items():
+            figures = [_figure(cells["f1"].get(system)) for system in (*METHODS, *TRIVIAL)]
+            rows.append([f"{group} ({whose}, n = {cells['n']})", *figures])
+    return _table(["group", *METHODS, *TRIVIAL], rows)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -14,7 +14,16 @@ from supervised.training.predicting import metrics_of
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
-__all__ = ["METRICS", "TRIVIAL", "Aggregate", "aggregate", "judge_target", "summarise", "trivial_answers"]
+__all__ = [
+    "METRICS",
+    "TRIVIAL",
+    "Aggregate",
+    "aggregate",
+    "judge_target",
+    "subgroup_means",
+    "summarise",
+    "trivial_answers",
+]
 
 METRICS = ("f1", "wf1", "macro_f1", "ap", "ap_bah", "auroc", "accuracy", "positive_rate")
 TRIVIAL = ("all-positive", "all-negative")
@@ -106,8 +115,21 @@ def summarise(
         "wins": {
             system: _wins(targets, system)._asdict() for system in systems if system not in (*TRIVIAL, "source_only")
         },
-        "subgroups": {grouping: _groups(targets, people, systems, grouping) for grouping in _GROUPINGS},
+        "subgroups": subgroup_means(targets, people, systems),
     }
+
+
+def subgroup_means(
+    targets: Mapping[str, TargetMetrics], people: Mapping[str, Mapping[str, str]], systems: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return, by ``sex`` and by ``age_range``, group to ``n`` and the mean F1 of each system over the group's targets.
+
+    Groups of a single person are left out; who is in none is in the group ``unknown``.
+
+    References:
+        BAH paper, Figure 13: its bars are these means over Table 24.
+    """
+    return {grouping: _groups(targets, people, systems, grouping) for grouping in _GROUPINGS}
 
 
 def _wins(targets: Mapping[str, TargetMetrics], system: str) -> _Wins:

@@ -120,6 +120,7 @@ def _joined(domains: list[Domain]) -> Domain:
 
 _SOURCE = LoopSettings(epochs=15, lr=0.05, weight_decay=1e-3, device="cpu")
 _WITH_SOURCE = LoopSettings(epochs=10, lr=0.02, lr_min=0.002, schedule="cosine", weight_decay=5e-4, device="cpu")
+_PAIRS = _WITH_SOURCE.model_copy(update={"epochs": 5})
 _SOURCE_FREE_LOOP = LoopSettings(epochs=30, lr=0.01, schedule="poly", weight_decay=1e-3, device="cpu")
 _ORACLE = LoopSettings(epochs=30, lr=0.01, weight_decay=1e-3, select="val_f1", device="cpu")
 _SMOOTHING = 0.1
@@ -131,19 +132,16 @@ class _Bench:
     def __init__(self, problem: Problem, seed: int, folder: Path) -> None:
         self._problem, self._seed, self._folder = problem, seed, folder
         self._data = make_toy(problem, seed)
-        self._source = self._trained(None, "source", self._labelled(self._data.source, 128), _SOURCE)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            start = build_model("mlp", {"visual": _DIM}, hidden=64, bottleneck=32, batch_norm=problem.batch_norm)
+        self._source = self._trained(start, "source", self._labelled(self._data.source, 128), _SOURCE)
 
     def _labelled(self, domain: Domain, batch: int) -> Labelled:
         smoothing = _SMOOTHING if domain is self._data.source else 0.0
         return Labelled(domain, SupervisedOptions(batch_frames=batch, label_smoothing=smoothing), seed=self._seed)
 
-    def _trained(self, start: nn.Module | None, name: str, strategy: Strategy, settings: LoopSettings) -> nn.Module:
-        if start is None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self._seed)
-                start = build_model(
-                    "mlp", {"visual": _DIM}, hidden=64, bottleneck=32, batch_norm=self._problem.batch_norm
-                )
+    def _trained(self, start: nn.Module, name: str, strategy: Strategy, settings: LoopSettings) -> nn.Module:
         model = deepcopy(start)
         fit(model, strategy, settings, folder=self._folder / name, seed=self._seed, validate=self._validate, quiet=True)
         return model
@@ -163,7 +161,7 @@ class _Bench:
             return self._trained(self._source, name, Alignment(source, target, options, seed=seed), _WITH_SOURCE)
         if name == "sub_based":
             pairs = SubjectPairs(source, MmdOptions(batch_frames=128, label_smoothing=_SMOOTHING), seed=seed)
-            start = self._trained(None, "pairs", pairs, _SOURCE)
+            start = self._trained(self._source, "pairs", pairs, _PAIRS)
             own = SubjectOptions(batch_frames=128, label_smoothing=_SMOOTHING)
             return self._trained(start, name, SubjectBased(source, target, own, seed=seed), _WITH_SOURCE)
         if name == "oracle":

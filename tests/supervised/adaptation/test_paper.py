@@ -1,0 +1,70 @@
+"""The paper's own numbers go through our aggregation and come out as it printed them."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervised.adaptation.paper import paper_people, paper_summary, paper_targets, participant_of_sizes
+from supervised.adaptation.recipe import METHODS
+from supervised.adaptation.summary import aggregate, subgroup_means
+
+COMPLETE = [
+    *(("f1", method) for method in ("source_only", "mmd", "sub_based", "nrc", "oracle")),
+    *(("wf1", method) for method in ("source_only", "nrc")),
+    *(("ap_bah", method) for method in ("source_only", "mmd", "sub_based", "nrc")),
+]
+
+
+def test_the_complete_columns_are_these():
+    known = {
+        (metric, method)
+        for metric in ("f1", "wf1", "ap_bah")
+        for method in METHODS
+        if sum(target[method][metric] is not None for target in paper_targets().values()) == 54
+    }
+    assert known == set(COMPLETE)
+
+
+@pytest.mark.parametrize(("metric", "method"), COMPLETE)
+def test_means_and_deviations_of_table_22_follow_from_tables_24_to_26(metric, method):
+    found = aggregate([target[method][metric] for target in paper_targets().values()])
+    mean, std = paper_summary()[method][metric]
+    assert found.n == 54
+    assert found.mean == pytest.approx(mean, abs=1e-4)
+    assert found.std == pytest.approx(std, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("grouping", "group", "method", "expected"),
+    [
+        ("age_range", "35-44", "mmd", 0.269),
+        ("age_range", "45-54", "sub_based", 0.301),
+        ("age_range", "55-64", "nrc", 0.291),
+        ("age_range", "45-54", "nrc", 0.175),
+        ("age_range", "45-54", "shot", 0.261),
+        ("age_range", "35-44", "source_only", 0.186),
+        ("sex", "Female", "sub_based", 0.28),
+        ("sex", "Female", "shot", 0.26),
+        ("sex", "Female", "mmd", 0.26),
+    ],
+)
+def test_the_subgroups_are_those_of_the_papers_text(grouping, group, method, expected):
+    printed = {who: target for who, target in paper_targets().items() if target["source_only"]["f1"] is not None}
+    digits = 2 if grouping == "sex" else 3
+    assert round(subgroup_means(printed, paper_people(), METHODS)[grouping][group]["f1"][method], digits) == expected
+
+
+def test_targets_are_found_in_the_papers_table_by_their_frames():
+    assert participant_of_sizes(601, 4573) == "P1"
+    assert participant_of_sizes(601, 4574) is None
+
+
+def test_a_group_of_one_person_is_no_group():
+    targets = {one: {"mmd": {"f1": 0.5}} for one in ("a", "b", "c")}
+    people = {"a": {"sex": "Female"}, "b": {"sex": "Male"}, "c": {"sex": "Male"}}
+    assert list(subgroup_means(targets, people, ["mmd"])["sex"]) == ["Male"]
+
+
+def test_aggregates_of_few_values_say_what_they_cannot():
+    assert aggregate([None, None]).mean is None
+    assert (aggregate([0.5]).mean, aggregate([0.5]).std) == (0.5, None)
