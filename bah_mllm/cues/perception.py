@@ -399,7 +399,7 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
             if solutions is None:
                 raise PrerequisiteError(
                     f"mediapipe {mediapipe.__version__} carries no models any more.",
-                    remedy="pip install 'mediapipe==0.10.21'",
+                    remedy="pip install 'mediapipe==0.10.21', or give model files (--face-model).",
                 )
             self.name = f"mediapipe {mediapipe.__version__}"
             self._mesh_class = solutions.face_mesh.FaceMesh

@@ -87,7 +87,7 @@ class TasksBackend(AbstractContextManager["TasksBackend"]):
         try:
             with quietly():
                 return getattr(self._vision, name).create_from_options(asked)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, OSError) as error:
             raise ConfigError(
                 f"{path.name} is no {kind} landmarker of mediapipe Tasks ({type(error).__name__}).",
                 remedy=f"Get {kind}_landmarker.task from {_WHERE}, and give its path.",

@@ -50,7 +50,8 @@ class RunConfig(BaseModel):
         both_orders: Also ask with the order of the labels swapped.
         content_free: Also ask with the content emptied, for calibration.
         cues: Folder that ``bah-mllm cues extract`` wrote, for prompts that name cues; text engines get them in place of
-            the video. None takes the demo set's own on the demo set.
+            the video. None takes the demo set's own on the demo set. ``shuffled`` and ``shuffled:FOLDER`` stand for the
+            same with control ``shuffled-cues``.
         cue_modalities: Which modalities of cues are told.
         cue_tokens_per_10s: Budget of cue text.
         control: Take away or mix up what the model is given, to see what its answers rest on: ``no-video`` (the prompt
@@ -101,6 +102,20 @@ class RunConfig(BaseModel):
     limit: Annotated[int, Field(ge=1)] | None = None
     out: str | None = None
     seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shuffled_cues_are_a_control(cls, values: object) -> object:
+        """Read ``cues = "shuffled"`` and ``"shuffled:FOLDER"`` as the control that they ask for."""
+        cues = values.get("cues") if isinstance(values, dict) else None
+        if not isinstance(values, dict) or not isinstance(cues, str) or cues.partition(":")[0] != "shuffled":
+            return values
+        control = values.get("control") or "shuffled-cues"
+        if control != "shuffled-cues":
+            raise ConfigError(
+                f"Shuffled cues are a control of their own, beside {control}.", remedy="Make two runs, one for each."
+            )
+        return {**values, "cues": cues.partition(":")[2] or None, "control": control}
 
     @field_validator("windows", mode="before")
     @classmethod

@@ -84,6 +84,11 @@ def prepare(config: RunConfig) -> Setup:
             f"The engine text sees no video, so --control {config.control} would change nothing.",
             remedy="Use --control with no-transcript or shuffled-transcript, or --engine video-llava.",
         )
+    if config.control == "shuffled-cues" and (cues_folder(config) is None or not _reads_cues(engine_name, templates)):
+        raise ConfigError(
+            "There are no cues to shuffle: none are given, or no prompt names them.",
+            remedy="Give --cues shuffled:FOLDER and a prompt with cues; see `bah-mllm prompts list`.",
+        )
     if config.level is Level.FRAME and not any(video.path for video in videos):
         raise ConfigError(
             f"No video file of {dataset.name} is there, and windows are cut from videos.",
@@ -168,8 +173,7 @@ def _engine_options(config: RunConfig) -> EngineOptions:
 def _identity(
     config: RunConfig, dataset: Dataset, split: str | None, templates: tuple[PromptTemplate, ...], engine_name: str
 ) -> dict[str, Any]:
-    reads_cues = engine_name != "video-llava" or any(Need.CUES in template.variables for template in templates)
-    folder = cues_folder(config) if reads_cues else None
+    folder = cues_folder(config) if _reads_cues(engine_name, templates) else None
     without_use = {"windows", "hop"} if config.level is Level.VIDEO else set()
     settings = config.model_dump(mode="json", exclude=_NOT_IDENTITY | without_use)
     return {
@@ -182,6 +186,11 @@ def _identity(
         **settings,
         "cues_digest": None if folder is None else _digest_of_cues(folder, dataset.videos(split)),
     }
+
+
+def _reads_cues(engine_name: str, templates: tuple[PromptTemplate, ...]) -> bool:
+    """Tell whether cues are shown: a prompt names them, or the engine may be one that gets them for the video."""
+    return engine_name != "video-llava" or any(Need.CUES in template.variables for template in templates)
 
 
 def _digest_of_words(videos: tuple[Video, ...]) -> str:

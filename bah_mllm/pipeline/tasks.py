@@ -14,7 +14,7 @@ from bah_mllm.core.records import Clip, Level, RenderedPrompt, Status, Transcrip
 from bah_mllm.core.timeline import Length, Window, time_of
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.rendering import render_cues
-from bah_mllm.cues.store import Observation, read_cues
+from bah_mllm.cues.store import Observation, cue_paths, read_cues
 from bah_mllm.media import ClipSpec, DecodeReport, read_clips
 from bah_mllm.pipeline.plan import WHOLE_VIDEO, Lengths, Span, VideoPlan, plan_spans
 from bah_mllm.pipeline.setup import Setup, cues_folder
@@ -80,8 +80,10 @@ class Tasks:
         self._done = done
         self._markers = engine.control_markers()
         self._level = setup.config.level
-        self._donors = donors(setup.dataset.videos(setup.split), seed=setup.config.seed)
         self._cues_folder = cues_folder(setup.config)
+        videos = setup.dataset.videos(setup.split)
+        self._donors = donors([video for video in videos if video.transcript is not None], seed=setup.config.seed)
+        self._cue_donors = donors([video for video in videos if self._has_cues(video)], seed=setup.config.seed)
         self._known_cues: dict[str, tuple[Observation, tuple[CueEvent, ...]] | None] = {}
         # A text engine reads them in place of the video, whatever the prompt names.
         self._shows_cues = not engine.capabilities.sees_video or any(
@@ -291,13 +293,19 @@ class Tasks:
             cues=self._cues(plan, window),
         )
 
+    def _has_cues(self, video: Video) -> bool:
+        return self._cues_folder is not None and cue_paths(self._cues_folder, video.video_id)[0].exists()
+
     def _cues(self, plan: VideoPlan, window: Window | None) -> str | None:
-        """Return what stood out in a window, or in the whole video; None where nobody looked."""
+        """Return what stood out in a window, or in the whole video; None where nobody looked, or nobody can lend."""
         config, video = self._setup.config, plan.video
         if self._cues_folder is None or not self._shows_cues:
             return None
         if config.control == "shuffled-cues":
-            video = self._donors.get(video.video_id, video)
+            lender = self._cue_donors.get(video.video_id, video)
+            if lender.video_id == video.video_id:
+                return None
+            video = lender
         if video.video_id not in self._known_cues:
             self._known_cues = {video.video_id: read_cues(self._cues_folder, video.video_id)}
         known = self._known_cues[video.video_id]
@@ -349,23 +357,26 @@ def _lacking(row: PredictionRow, missing: Sequence[Need]) -> PredictionRow:
 
 
 def donors(videos: Sequence[Video], *, seed: int) -> dict[str, Video]:
-    """Return for each video with a transcript another one that lends it its own, somebody else's where possible.
+    """Return for each video another one that lends it its transcript or cues, somebody else's where possible.
 
-    Every transcript is lent once, so that the words of the split as a whole stay the same.
+    Every video lends once, so that what is shown of the split as a whole stays the same. A single one has only itself.
 
     Args:
-        videos: Of the whole split, so that the first few of a run are lent the same as all.
-        seed: Of the order of participants.
+        videos: Those of a whole split that have what is lent, so that the first few of a run borrow as all would.
+        seed: Of the order of participants, and of the videos of each.
     """
-    spoken = [video for video in videos if video.transcript is not None]
-    people = sorted({video.participant_id for video in spoken})
-    random.Random(seed).shuffle(people)  # noqa: S311 - not a secret
+    draw = random.Random(seed)  # noqa: S311 - not a secret
+    people = sorted({video.participant_id for video in videos})
+    draw.shuffle(people)
     rank = {person: index for index, person in enumerate(people)}
-    spoken.sort(key=lambda video: (rank[video.participant_id], video.video_id))
+    # In random order within a person: sorted by id, everybody would borrow from whoever answers the same question.
+    lenders = sorted(videos, key=lambda video: video.video_id)
+    draw.shuffle(lenders)
+    lenders.sort(key=lambda video: rank[video.participant_id])
     # A shift by the largest number of videos of one person leads out of everybody's own.
-    counts = Counter(video.participant_id for video in spoken)
+    counts = Counter(video.participant_id for video in lenders)
     shift = max(counts.values(), default=0) if len(people) > 1 else 1
-    return {video.video_id: spoken[(index + shift) % len(spoken)] for index, video in enumerate(spoken)}
+    return {video.video_id: lenders[(index + shift) % len(lenders)] for index, video in enumerate(lenders)}
 
 
 def _leaves_gaps(length: Lengths) -> bool:

@@ -75,12 +75,21 @@ def test_every_transcript_is_lent_once_and_never_within_a_person() -> None:
     draw = np.random.default_rng(0)
     videos = [
         Video(f"v{n}", participant_id=f"p{draw.integers(6)}", transcript=Transcript(f"words {n}")) for n in range(24)
-    ] + [Video("silent", participant_id="p1")]
+    ]
     lent = donors(videos, seed=3)
     assert sorted(video.video_id for video in lent.values()) == sorted(f"v{n}" for n in range(24))
     person = {video.video_id: video.participant_id for video in videos}
     assert all(person[borrower] != lender.participant_id for borrower, lender in lent.items())
     assert donors(list(reversed(videos)), seed=3) == lent
+
+
+def test_lenders_answer_other_questions_too() -> None:
+    videos = [
+        Video(f"p{person}/q{question}", participant_id=f"p{person}") for person in range(8) for question in range(7)
+    ]
+    lent = donors(videos, seed=0)
+    n_same = sum(borrower.split("/")[1] == lender.video_id.split("/")[1] for borrower, lender in lent.items())
+    assert n_same < 20  # a seventh of 56 by chance; the question alone tells much of the label
 
 
 def test_controls_of_the_video_are_refused_to_an_engine_without_eyes(bah: Call, pristine_root: Path) -> None:
