@@ -109,6 +109,7 @@ def extract_features(
     contents = list(_contents(dataset, split))
     if not contents:
         raise ConfigError(f"{target} holds no video.", remedy="Name a data set with videos.")
+    say(f"{len(contents):,} videos; looking up what is there already")
     plan = _planned(contents, extractors, store)
     if len(plan.jobs) < len(contents):
         say(f"{len(contents) - len(plan.jobs):,} of {len(contents):,} videos have all these features, or share them")
