@@ -51,12 +51,11 @@ _OPTIONS: dict[str, type[BaseModel]] = {
     "oracle": SupervisedOptions,
 }
 # What the public code does where it differs from the method as published; see the options' own documentation.
+_FAITHFUL_MMD = {"estimator": "biased", "loaders": "shorter", "detached": True}
 _FAITHFUL: dict[str, dict[str, Any]] = {
-    "mmd": {"estimator": "biased", "loaders": "shorter", "detached": True},
+    "mmd": _FAITHFUL_MMD,
     "sub_based": {
-        "estimator": "biased",
-        "loaders": "shorter",
-        "detached": True,
+        **_FAITHFUL_MMD,
         "only_confident": True,
         "only_shrink": True,
         "flip_probability": 0.5,
@@ -127,3 +126,9 @@ class AdaptationRecipe(BaseModel):
         return _OPTIONS[self.method].model_validate(
             {**self.options, **(_FAITHFUL[self.method] if self.faithful else {})}
         )
+
+    def pairs_options(self) -> SubjectStage | None:
+        """Return how the subject-based method trains on the source; None for other methods."""
+        if self.subject_stage is None or not self.faithful:
+            return self.subject_stage
+        return self.subject_stage.model_copy(update=_FAITHFUL_MMD)

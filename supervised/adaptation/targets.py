@@ -79,13 +79,14 @@ def start_model(
         folder: Where the subject-based method's own training on the source is kept.
         seed: Of its batches.
     """
-    if recipe.subject_stage is None:
+    options = recipe.pairs_options()
+    if options is None:
         return source.model
     assert frames is not None  # who asks has read them for this method
     if not (folder / "model.json").exists():
         model = deepcopy(source.model)
-        strategy = SubjectPairs(frames, recipe.subject_stage, seed=seed)
-        fit(model, strategy, recipe.subject_stage.loop, folder=folder, seed=seed, quiet=True)
+        strategy = SubjectPairs(frames, options, seed=seed)
+        fit(model, strategy, options.loop, folder=folder, seed=seed, quiet=True)
         save_model(folder, model)
     return load_model(folder)
 

@@ -282,7 +282,8 @@ class SubjectBased(Alignment):
     image.
 
     Attributes:
-        refreshes: One entry a refresh: ``epoch``, ``tau``, ``n_kept``, ``n_kept_positive``.
+        refreshes: One entry a refresh: ``epoch``, ``tau``, ``n_kept``, ``n_kept_positive``, and ``n_right`` of those
+            kept, where the target has labels: told, never used.
 
     References:
         BAH paper, appendix E.3.1: gamma3 0.01, tau 0.95 "updated every 4 epochs"; direction and step are not stated.

@@ -14,13 +14,15 @@ Read ``adapt`` from top to bottom. One target: ``supervised.adaptation.targets``
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -172,10 +174,20 @@ def _about(request: AdaptRequest, dataset: Dataset, store: FeatureStore, split: 
     notes = [f"target split by {request.target_split}: rows are of the test part of each target's frames alone"]
     if request.target_split == "frame":
         notes.append("test frames have neighbours among the training frames, as in the paper: results are optimistic")
+    sources = {
+        video.participant_id for name in _source_splits(request.recipe, dataset) for video in dataset.videos(name)
+    }
+    n_known = len(sources & {video.participant_id for video in dataset.videos(split)})
+    if n_known:
+        notes.append(f"{n_known} participants are targets and in the source: the source model knows their labels")
     if dataset.is_synthetic:
         notes.insert(0, "demo set (synthetic): it shows that everything works, not how well A/H is recognised")
     config = {**request.model_dump(mode="json", exclude={"workers"}), "split": split, "level": Level.FRAME.value}
     return {"config": config, "identity": identity, "notes": notes}
+
+
+def _source_splits(recipe: AdaptationRecipe, dataset: Dataset) -> list[str]:
+    return [name for name in recipe.source_splits if name in dataset.splits]
 
 
 def _comparable(recipe: AdaptationRecipe) -> dict[str, Any]:
@@ -254,8 +266,7 @@ def _outcomes(request: AdaptRequest, participants: Sequence[str]) -> Iterator[Ta
         return
     _context.cache_clear()
     workers = min(request.workers, len(participants))
-    alone = {"mp_context": get_context("spawn"), "initializer": torch.set_num_threads, "initargs": (1,)}
-    with ProcessPoolExecutor(workers, **alone) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         futures = [pool.submit(_adapt_one, text, participant) for participant in participants]
         try:
             for future in as_completed(futures):
@@ -263,6 +274,19 @@ def _outcomes(request: AdaptRequest, participants: Sequence[str]) -> Iterator[Ta
         finally:
             for future in futures:
                 future.cancel()
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End a worker whose parent was killed, or two processes would write a target once the run is resumed."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -285,8 +309,8 @@ def _context(request_json: str) -> _Context:
     source = load_source(request.out / "source")
     frames = None
     if needs_source_frames(recipe.method):
-        names = [name for name in recipe.source_splits if name in dataset.splits]
-        table = source.representation.read(store, dataset, [video for name in names for video in dataset.videos(name)])
+        videos = [video for name in _source_splits(recipe, dataset) for video in dataset.videos(name)]
+        table = source.representation.read(store, dataset, videos)
         frames = table.domain.take(table.is_valid.nonzero()[0])
         if len(frames) < 2:
             raise DataError(

@@ -124,6 +124,30 @@ def test_a_killed_run_goes_on_to_the_same_answers(method, n_epochs, run, tmp_pat
     assert probabilities(tmp_path / "killed") == probabilities(tmp_path / "whole")
 
 
+@pytest.mark.slow
+def test_workers_end_with_a_killed_run(tmp_path, features, source):
+    import time
+
+    import psutil
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "bah_mllm", "adapt", "--recipe", "nrc", "--set", "loop.epochs=100000"]
+    command += ["--workers", "2", "--out", tmp_path / "run", "--features", features, "--source", source]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        workers: list[psutil.Process] = []
+        started = time.monotonic()
+        while len(list((tmp_path / "run").glob("targets/*/checkpoint.pt"))) < 2:
+            assert time.monotonic() - started < 120
+            time.sleep(0.1)
+        workers = [
+            child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
+        ]
+        process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert len(workers) == 2
+    assert not alive
+
+
 def test_another_recipe_in_the_same_folder_is_refused(run, tmp_path):
     run("shot", tmp_path / "run")
     with pytest.raises(RunError, match="recipe"):
@@ -157,6 +181,51 @@ def test_a_temporal_model_gives_embeddings_that_are_adapted(tmp_path, features):
     assert json.loads((tmp_path / "run/source/source.json").read_text())["origin"] == "embedding"
 
 
+def test_a_frame_model_of_a_training_run_is_adapted_itself(tmp_path, features):
+    from supervised.recipes.adapt import adapt, make_request
+    from supervised.recipes.files import read_recipe
+    from supervised.recipes.train import TrainRequest, train
+
+    overrides = ["features.visual=made-up", "model.name=mlp", "loop.epochs=1", "standardise=['visual']"]
+    train(read_recipe("tcn_visual", overrides), TrainRequest(None, tmp_path / "mlp", features))
+    request = make_request("shot", ("loop.epochs=1",), out=tmp_path / "run", features=features, source=tmp_path / "mlp")
+    record = adapt(request)
+    assert record["features"] == {"visual": "made-up"}
+    assert json.loads((tmp_path / "run/source/source.json").read_text())["origin"] == "checkpoint"
+    trained, kept = (folder / "model.safetensors" for folder in (tmp_path / "mlp/seed-0", tmp_path / "run/source"))
+    assert trained.read_bytes() == kept.read_bytes()
+
+
+def test_faithful_recipes_take_the_public_codes_behaviour_and_say_so(run, tmp_path):
+    record = run("sub_based", tmp_path / "run", "faithful=true")
+    assert record["system"] == "sub_based faithful"
+    assert record["targets"]["90006"]["log"][0]["tau"] == 0.95
+
+
+def test_targets_that_are_in_the_source_too_are_noted(run, tmp_path):
+    run("shot", tmp_path / "run", split="train", targets=("90001",))
+    notes = json.loads((tmp_path / "run/run.json").read_text())["notes"]
+    assert any("are targets and in the source" in note for note in notes)
+
+
+def test_a_loss_that_is_not_finite_fails_for_its_target_alone(run, tmp_path, monkeypatch):
+    from supervised.adaptation import source_free
+
+    original = source_free.mean_entropy
+    calls = []
+
+    def broken(p):
+        calls.append(len(p))
+        return original(p) * (float("nan") if len(calls) == 1 else 1.0)
+
+    monkeypatch.setattr(source_free, "mean_entropy", broken)
+    record = run("shot", tmp_path / "run")
+    assert list(record["failed"]) == ["90006"]
+    assert record["summary"]["n_targets"] == 2
+    failed = [row for row in read_run(tmp_path / "run") if row.status == "engine_error"]
+    assert {row.participant_id for row in failed} == {"90006"}
+
+
 def test_who_has_no_positive_frame_is_left_out_and_named(run, tmp_path, monkeypatch):
     from bah_mllm.dataset import Dataset
 
@@ -186,6 +255,34 @@ def test_a_video_without_features_gets_a_row_that_says_so(run, tmp_path, feature
     assert {(row.video_id, row.system) for row in failed} == {(lost, "shot"), (lost, "source_only")}
     assert "no face was found" in failed[0].detail
     assert "90008" in record["targets"]
+
+
+def test_the_whole_experiment_is_one_call(tmp_path, features, source):
+    from supervised.adaptation.experiment import adaptation_experiment
+
+    quick = [f"{method}:loop.epochs=1" for method in METHODS if method != "source_only"]
+    quick += ["features.visual=made-up", "sub_based:subject_stage.loop.epochs=1"]
+    settings = {"data": None, "features": features, "source": source, "overrides": quick}
+    found = adaptation_experiment(out=tmp_path, **settings)
+    assert json.loads((tmp_path / "table22.json").read_text()) == found
+    assert set(found["summary"]["systems"]) == {*METHODS, "all-positive", "all-negative"}
+    assert found["paper"]["table22"]["shot"]["f1"] == {"mean": 0.2487, "std": 0.1189}
+    table = (tmp_path / "table22.md").read_text()
+    assert "demo set (synthetic)" in table
+    assert all(f"## Table {number}" in table for number in range(22, 27))
+    for part in "ab":
+        assert (tmp_path / f"figure13{part}.png").read_bytes().startswith(b"\x89PNG")
+    assert adaptation_experiment(out=tmp_path, **settings) == found
+
+
+def test_the_command_prints_a_table_and_json(bah, tmp_path, features, source):
+    options = ["--recipe", "shot", "--set", "loop.epochs=1", "--features", features, "--source", source]
+    code, out, err = bah("adapt", *options, "--out", tmp_path / "run", "--targets", "90007")
+    assert code == 0, err
+    assert "| all-positive |" in out
+    assert "above source_only for" in out
+    code, out, _ = bah("adapt", *options, "--out", tmp_path / "run", "--targets", "90007", "--json", "-")
+    assert json.loads(out)["summary"]["n_targets"] == 1
 
 
 def test_unknown_participants_and_recipes_of_another_kind_are_refused(run, tmp_path):
