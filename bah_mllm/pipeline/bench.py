@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ import numpy as np
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Clip, RenderedPrompt, WindowJob
 from bah_mllm.core.timeline import Window, plan_windows
-from bah_mllm.media import ClipSpec, DecodeReport, read_clips
+from bah_mllm.dataset import demo_root
+from bah_mllm.media import ClipSpec, DecodeReport, read_audio, read_clips
 from bah_mllm.prompting import PromptValues, find_prompt, render_prompt
 from bah_mllm.report.json_output import write_json
 
@@ -171,6 +172,48 @@ def engine(*, seed: int = 0) -> dict[str, Any]:
     }
 
 
+def cues(*, seed: int = 0) -> dict[str, Any]:
+    """Measure how fast a demo video, enlarged to 512 pixels, is looked at and listened to with the default sampling.
+
+    Models are loaded beforehand. ``video_s_per_s_of_two_cores`` takes the process time of all threads as shared by two
+    cores: what the time that passed would be on a quiet machine. The seed chooses the video.
+    """
+    from bah_mllm.cues.perception import MediapipeBackend, perceive, timed
+    from bah_mllm.cues.sound import sound_signals
+
+    videos = sorted(demo_root().glob("Videos/*/*/*.mp4"))
+    path = videos[seed % len(videos)]
+    with tempfile.TemporaryDirectory() as folder:
+        enlarged = Path(folder) / "enlarged.mp4"
+        _enlarge(path, enlarged, size_px=512)
+        sound_signals(read_audio(path))
+        with MediapipeBackend() as backend:
+            started, cpu_started = perf_counter(), process_time()
+            seen = perceive(enlarged, backend=backend)
+            seconds = dict(seen.seconds)
+            with timed(seconds, "sound"):
+                sound_signals(read_audio(path))
+            passed_s, cpu_s = perf_counter() - started, process_time() - cpu_started
+    return {
+        "video_s": seen.duration_s,
+        "video_s_per_s": seen.duration_s / passed_s,
+        "video_s_per_s_of_two_cores": 2 * seen.duration_s / cpu_s,
+        "share_of_stages": {stage: stage_s / sum(seconds.values()) for stage, stage_s in seconds.items()},
+    }
+
+
+def _enlarge(path: Path, out: Path, *, size_px: int) -> None:
+    import av
+
+    with av.open(str(path)) as source, av.open(str(out), "w") as container:
+        stream = container.add_stream("libx264", rate=source.streams.video[0].average_rate)
+        stream.width = stream.height = size_px
+        stream.pix_fmt = "yuv420p"
+        for frame in source.decode(video=0):
+            container.mux(stream.encode(frame.reformat(width=size_px, height=size_px, format="yuv420p")))
+        container.mux(stream.encode(None))
+
+
 def _job(
     rng: np.random.Generator, size_px: int, n: int, prompts: tuple[RenderedPrompt, ...], prefix: str = "w"
 ) -> WindowJob:
@@ -179,7 +222,12 @@ def _job(
     return WindowJob(f"{prefix}{n}", Window(0, 8), clip, prompts)
 
 
-BENCHES: dict[str, Callable[..., dict[str, Any]]] = {"engine": engine, "decode": decode, "evaluator": evaluator}
+BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
+    "engine": engine,
+    "decode": decode,
+    "evaluator": evaluator,
+    "cues": cues,
+}
 
 
 def print_bench(

@@ -16,6 +16,7 @@ from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.store import Observation, read_cues, write_cues
 from bah_mllm.dataset import demo_root, open_dataset
 from bah_mllm.engines.scripted import Rule, ScriptedEngine
+from bah_mllm.media import probe
 from bah_mllm.predictions import read_run
 
 pytest.importorskip("mediapipe")
@@ -415,3 +416,15 @@ def test_models_of_tasks_are_taken_by_path(bah: Call, tmp_path: Path, write_grey
     code, _, stderr = bah(*arguments, "--hand-model", model)
     assert code == 2
     assert "--face-model" in stderr
+
+
+@pytest.mark.slow
+def test_the_benchmark_looks_at_a_demo_video_of_512_pixels(bah: Call) -> None:
+    code, stdout, _ = bah("bench", "cues", "--json", "-")
+    assert code == 0
+    figures = json.loads(stdout)
+    first = sorted(demo_root().glob("Videos/*/*/*.mp4"))[0]
+    assert figures["video_s"] == pytest.approx(probe(first).duration_s, abs=0.05)
+    assert set(figures["share_of_stages"]) == {"decoding", "face", "pose", "hands", "sound"}
+    assert sum(figures["share_of_stages"].values()) == pytest.approx(1)
+    assert figures["video_s_per_s"] > 0
