@@ -123,6 +123,14 @@ def test_every_frame_has_a_face_in_order_whatever_the_rest_of_the_last_stretch(
     assert np.allclose(fourth.looked_s, np.array(looks) / 24, atol=1e-3)
 
 
+def test_frames_are_decoded_as_they_are_wanted_and_not_kept(write_video: Callable[..., Path], tmp_path: Path) -> None:
+    detector = Scripted(moving)
+    faces = faces_in_video(write_video(tmp_path / "a.mp4", 40), detector)
+    for _ in range(3):
+        next(faces)
+    assert len(detector.looked_s) == 3
+
+
 def test_between_a_face_and_none_nothing_is_made_up(write_video: Callable[..., Path], tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 13)
     gone = Scripted(lambda t_s: None if 0.3 < t_s < 0.4 else moving(t_s))  # at frame 8
