@@ -112,7 +112,8 @@ class Recogniser(ABC):
 
         Args:
             audio: One channel at 16 kHz, values -1 to 1, shape (samples,).
-            language: ISO 639-1 code; None lets the model choose among ``languages``, from the first 30 s of speech.
+            language: ISO 639-1 code; None lets the model choose among ``languages``, from the first 30 s of speech. How
+                well it tells them apart is the model's own skill: small ones take synthetic voices for another language.
 
         Returns:
             Words in order, times in seconds from the start of the recording, and a chunk for each segment; without

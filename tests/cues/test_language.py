@@ -1,12 +1,14 @@
 """Fillers, repetition, hedges and corrections in timed words. All sentences were made up for these tests."""
 
+import json
 import time
 
 import pytest
 
 from bah_mllm.core.records import Chunk, Transcript, Word
 from bah_mllm.cues.language import language_events, word_flags
-from bah_mllm.cues.lexicons import LANGUAGES, guess_language, lexicon
+from bah_mllm.cues.lexicons import LANGUAGES, guess_language, lexicon, plain
+from bah_mllm.dataset import demo_root
 
 STEP_S, LENGTH_S = 0.35, 0.3  # 50 ms between words: no pause
 PAUSE_S = 0.5
@@ -354,6 +356,13 @@ def test_case_and_punctuation_change_nothing_where_pauses_tell_the_same():
 def test_the_language_is_guessed_where_unknown():
     assert cues("euh je je veux dormir") == [("filler_sound", "euh"), ("repetition", "je")]
     assert cues("um the the cat is in") == [("filler_sound", "um"), ("repetition", "the")]
+
+
+def test_english_and_french_of_the_demo_set_are_told_apart_by_their_words():
+    written = [json.loads(path.read_text("utf-8")) for path in demo_root().rglob("*.words.json")]
+    assert sorted({answer["language"] for answer in written}) == ["en", "fr"]
+    for answer in written:
+        assert guess_language(plain(word["text"]) for word in answer["words"]) == answer["language"], answer["text"]
 
 
 def test_a_language_without_word_lists_gives_no_events():

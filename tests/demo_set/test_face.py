@@ -47,7 +47,7 @@ class Face:
         return (x[:, iris] - x[:, left]) / (x[:, right] - x[:, left])
 
     def head_angles(self):
-        """Yaw (nose to the image's right), pitch (nose down), roll (clockwise), degrees, against the usual pose."""
+        """Yaw (nose to the image's right), pitch (nose up), roll (clockwise), degrees, against the usual pose."""
         shape = (self.points - self.points[:, [168]]) / self.span[:, None, None]
         usual = np.nanmedian(shape[:, RIGID], axis=0)
         angles = np.full((len(shape), 3), np.nan)

@@ -64,6 +64,34 @@ def test_words_come_back_through_the_data_set(bah: Call, data_root: Path, heard:
     assert heard.n_heard == 2
 
 
+@pytest.mark.parametrize("n_before", [0, 1, 2])
+def test_killed_and_started_again_it_loses_and_repeats_nothing(
+    bah: Call, data_root: Path, tmp_path: Path, heard: type[Stub], monkeypatch: pytest.MonkeyPatch, n_before: int
+) -> None:
+    """Every video has a sound of its own here, so that each has to be heard once."""
+
+    def sound(path: Path, **_options: Any) -> np.ndarray:
+        return np.full(16_000, len(path.name) + hash(path.name) % 997, np.float32)
+
+    def killed_while_hearing(self: Stub, audio: np.ndarray, language: str | None = None) -> Transcript:
+        if heard.n_heard == n_before:
+            raise KeyboardInterrupt
+        return original(self, audio, language)
+
+    monkeypatch.setattr("bah_mllm.pipeline.transcribing.read_audio", sound)
+    original = Stub.transcribe
+    monkeypatch.setattr(Stub, "transcribe", killed_while_hearing)
+    arguments = ["transcribe", data_root, "--split", "test", "--recogniser", "stub"]
+    assert bah(*arguments)[0] == 130
+    assert len(list(data_root.rglob("*.words.json"))) == n_before
+    monkeypatch.setattr(Stub, "transcribe", original)
+    code, stdout, _ = bah(*arguments)
+    assert (code, stdout) == (0, f"{6 - n_before} written (0 without a word), {n_before} kept, 0 unreadable\n")
+    assert heard.n_heard == 6
+    assert len(list(data_root.rglob("*.words.json"))) == 6
+    assert not list(data_root.rglob("*.partial"))
+
+
 def test_corrected_words_are_left_alone_unless_told(bah: Call, data_root: Path, heard: type[Stub]) -> None:
     bah("transcribe", data_root, "--split", "test", "--recogniser", "stub")
     path = next(data_root.rglob("*Question_4*.words.json"))
