@@ -113,7 +113,7 @@ class Recogniser(ABC):
         Args:
             audio: One channel at 16 kHz, values -1 to 1, shape (samples,).
             language: ISO 639-1 code; None lets the model choose among ``languages``, from the first 30 s of speech. How
-                well it tells them apart is the model's own skill: small ones take synthetic voices for another language.
+                well it tells them apart is the model's own skill: small ones mistake synthetic voices.
 
         Returns:
             Words in order, times in seconds from the start of the recording, and a chunk for each segment; without
