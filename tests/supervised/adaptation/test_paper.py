@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from supervised.adaptation.paper import paper_people, paper_summary, paper_targets, participant_of_sizes
+from supervised.adaptation.paper import (
+    paper_people,
+    paper_sizes,
+    paper_summary,
+    paper_targets,
+    participant_of_sizes,
+)
 from supervised.adaptation.recipe import METHODS
-from supervised.adaptation.summary import aggregate, subgroup_means
+from supervised.adaptation.summary import aggregate, judge_target, subgroup_means, trivial_answers
 
 COMPLETE = [
     *(("f1", method) for method in ("source_only", "mmd", "sub_based", "nrc", "oracle")),
@@ -68,3 +75,18 @@ def test_a_group_of_one_person_is_no_group():
 def test_aggregates_of_few_values_say_what_they_cannot():
     assert aggregate([None, None]).mean is None
     assert (aggregate([0.5]).mean, aggregate([0.5]).std) == (0.5, None)
+
+
+def test_always_saying_ah_beats_every_published_adaptation_on_the_papers_own_frames():
+    f1, wf1 = [], []
+    for sizes in paper_sizes().values():
+        if sizes.train_ah + sizes.test_ah == 0:
+            continue
+        labels = np.array([1] * sizes.test_ah + [0] * sizes.test_n)
+        answers = trivial_answers(len(labels))
+        f1.append(judge_target(labels, answers["all-positive"])["f1"])
+        wf1.append(judge_target(labels, answers["all-negative"])["wf1"])
+    by_hand = [2 * s.test_ah / (2 * s.test_ah + s.test_n) for s in paper_sizes().values() if s.test_ah]
+    assert aggregate(f1).mean == pytest.approx(sum(by_hand) / 54) == pytest.approx(0.3171, abs=5e-5)
+    assert aggregate(wf1).mean == pytest.approx(0.7151, abs=5e-5)
+    assert max(paper_summary()[method]["f1"][0] for method in METHODS if method != "oracle") < 0.3171
