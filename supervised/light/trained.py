@@ -22,6 +22,7 @@ from bah_mllm.core.loading import import_optional
 from bah_mllm.core.records import Level, Status, Video
 from bah_mllm.dataset import Dataset
 from bah_mllm.predictions.manifest import write_atomically
+from bah_mllm.report.progress import say
 from supervised.features.words import MINILM, WordEncoder
 from supervised.light.crossval import Platt, average
 from supervised.light.examples import Embed, embed_texts, read_examples
@@ -181,9 +182,12 @@ class _Request(Protocol):
     @property
     def cues(self) -> Path | None: ...
 
+    @property
+    def split(self) -> str | None: ...
+
 
 def predictor(
-    recipe: LightRecipe,  # noqa: ARG001 - the trained folder has its own
+    recipe: LightRecipe,
     record: Mapping[str, Any],
     request: _Request,
     dataset: Dataset,
@@ -191,6 +195,8 @@ def predictor(
 ) -> tuple[Level, Callable[[Video], Predicted]]:
     """Return how a trained folder predicts a video, for the command that writes rows."""
     trained = load_trained(folder)
+    if request.split in recipe.train_splits:
+        say(f"warning: the recipe learns from the split {request.split}: how well its rows do there says nothing.")
     cues = request.cues or (None if record["cues"] is None else Path(record["cues"]))
 
     def predict_one(video: Video) -> Predicted:
