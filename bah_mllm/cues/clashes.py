@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bah_mllm.core.records import Word
 from bah_mllm.cues.codes import CONFIDENCE
+from bah_mllm.cues.lexicons import plain
 from bah_mllm.cues.records import CueEvent
 
 __all__ = ["clash_events"]
@@ -18,7 +19,7 @@ _MIN_CONFIDENCE = 0.6
 _MIN_OVERLAP_S = 0.3
 _WORD_MARGIN_S = 0.4  # a nod begins before and ends after the "yes" that it goes with
 
-_YES = frozenset({"yes", "yeah", "yep", "sure", "absolutely", "definitely", "oui", "ouais", "bien sûr", "absolument"})
+_YES = frozenset({"yes", "yeah", "yep", "sure", "absolutely", "definitely", "oui", "ouais", "absolument"})
 _NO = frozenset({"no", "nope", "never", "non", "jamais"})
 
 
@@ -78,8 +79,10 @@ def _head_against_words(events: Sequence[CueEvent], words: Sequence[Word]) -> It
                 continue
             for word in words:
                 start_s, stop_s = word.start_s - _WORD_MARGIN_S, word.stop_s + _WORD_MARGIN_S
-                plain = word.text.strip(" .,!?;:\"'").casefold()
-                if plain in against and min(event.stop_s, stop_s) - max(event.start_s, start_s) >= _MIN_OVERLAP_S:
+                if (
+                    plain(word.text) in against
+                    and min(event.stop_s, stop_s) - max(event.start_s, start_s) >= _MIN_OVERLAP_S
+                ):
                     yield _clash("clash.lb", event, start_s, stop_s, confidence=event.confidence)
                     break
 

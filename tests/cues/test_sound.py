@@ -226,8 +226,11 @@ def test_usual_speech_holds_no_events():
     assert events_of(voice) == []
 
 
-@pytest.mark.parametrize(("gain", "offset"), [(0.05, 0.0), (4.0, 0.1)], ids=["far", "loud with an offset"])
-@pytest.mark.parametrize("plant", [long_pause, slow, quiet, high, filler])
+@pytest.mark.parametrize(
+    ("plant", "gain", "offset"),
+    [pytest.param(entry.values[0], 0.05, 0.0, id=f"{entry.id}, far") for entry in PLANTED]
+    + [pytest.param(plant, 4.0, 0.1, id=f"{plant.__name__}, loud with an offset") for plant in (long_pause, high)],
+)
 def test_gain_and_offset_of_a_recording_do_not_change_its_events(plant, gain, offset):
     voice, _ = recording(plant)
     expected, found = events_of(voice), events_of(voice, gain=gain, offset=offset)
