@@ -14,9 +14,7 @@ __all__ = ["adapt"]
 
 def adapt(
     *,
-    recipe: Annotated[
-        str, typer.Option(help="source_only, mmd, sub_based, shot, nrc, oracle (and *_prior), or a .toml file.")
-    ],
+    recipe: Annotated[str, typer.Option(help="source_only, mmd, sub_based, shot, nrc, oracle, or a .toml file.")],
     out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
     data: Annotated[str | None, typer.Option(help="Data set. [default: the demo set]")] = None,
     features: Annotated[Path, typer.Option(help="Folder that `bah-mllm features` wrote.")] = Path("features"),
@@ -41,11 +39,12 @@ def adapt(
     seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
     json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
 ) -> int:
-    """Adapt a model to each participant and judge it on their test frames. Exit code 3 where a target failed.
+    """Adapt a model to each participant and judge it on their test frames. Exit code 3 where one failed.
 
     Example: bah-mllm adapt --recipe shot --data BAH_DB --out runs/shot --workers 2
     """
     require_supervised()
+    from bah_mllm.predictions import read_manifest
     from bah_mllm.report.json_output import check_json_path, write_json
     from supervised.adaptation.report import summary_lines
     from supervised.recipes.adapt import adapt as run
@@ -70,4 +69,4 @@ def adapt(
         write_json(record, json_path)
     else:
         typer.echo("\n".join(summary_lines(record)))
-    return 3 if record["failed"] else 0
+    return 3 if set(read_manifest(out).n_rows) - {"ok"} else 0

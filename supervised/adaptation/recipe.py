@@ -61,7 +61,7 @@ _FAITHFUL: dict[str, dict[str, Any]] = {
         "flip_probability": 0.5,
     },
     "shot": {"drop_empty": True},
-    "nrc": {"overwrite_affinities": True, "self_reg": False},
+    "nrc": {"self_reg": False, "nrc_switch": True},  # of its scripts, the one with K = 3 and M = 2
     "oracle": {},
 }
 

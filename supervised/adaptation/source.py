@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch.nn import functional
 
 from bah_mllm.core.errors import ConfigError, DataError, RunError
 from bah_mllm.core.records import Video
@@ -202,8 +203,10 @@ def _embedding(
     for window in plan_windows(video.n_frames, window_frames=length, hop_frames=how.hop_frames):
         windows = [TrainingWindow(0, window)]
         batch = make_batch([video], windows, index=[0], standard=how.encoder_standard, flipped=[flipped])
+        missing = (encoder.window_frames or len(window)) - len(window)  # of a video too short for a fixed window
+        rows = {name: functional.pad(values, (0, 0, 0, missing)) for name, values in batch.features.items()}
         with torch.no_grad():
-            found = encoder.embed(batch.features, batch.is_real)[0, : len(window)].float().numpy()
+            found = encoder.embed(rows, functional.pad(batch.is_real, (0, missing)))[0, : len(window)].float().numpy()
         total = np.zeros((video.n_frames, found.shape[1]), np.float32) if total is None else total
         total[window.start : window.stop] += found
         n_covering[window.start : window.stop] += 1

@@ -181,6 +181,24 @@ def test_a_temporal_model_gives_embeddings_that_are_adapted(tmp_path, features):
     assert json.loads((tmp_path / "run/source/source.json").read_text())["origin"] == "embedding"
 
 
+def test_an_encoder_of_fixed_windows_embeds_every_frame_of_shorter_and_longer_videos():
+    from supervised.adaptation.source import Representation, _encoded
+    from supervised.models import build_model
+    from supervised.records import VideoFeatures
+
+    dims = {"visual": 4, "audio": 3, "text": 5}
+    encoder = build_model("lfan", dims, variant="faithful", window_frames=12).eval()
+    for n_frames in (5, 12, 30):
+        rng = np.random.default_rng(n_frames)
+        features = {name: rng.normal(size=(n_frames, dim)).astype(np.float32) for name, dim in dims.items()}
+        valid = dict.fromkeys(dims, np.ones(n_frames, bool))
+        video = VideoFeatures("v", "p", None, None, n_frames, features, valid, None, None)
+        found = _encoded(encoder, video, Representation({}))
+        assert list(found.features) == ["visual"]
+        assert len(found.features["visual"]) == n_frames
+        assert np.isfinite(found.features["visual"]).all()
+
+
 def test_a_frame_model_of_a_training_run_is_adapted_itself(tmp_path, features):
     from supervised.recipes.adapt import adapt, make_request
     from supervised.recipes.files import read_recipe
