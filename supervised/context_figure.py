@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bah_mllm.core.errors import DataError
 from bah_mllm.dataset import Dataset
 from supervised.features.store import FeatureStore
 from supervised.models import load_model
@@ -42,10 +43,7 @@ def context_figure(
     rows = []
     for window_frames, recipe in arms:
         trained, _ = train_and_predict(recipe, request)
-        videos = load_videos(
-            FeatureStore(request.features), recipe.features, dataset, dataset.videos(request.split or _test(dataset))
-        ).videos
-        labelled = [video for video in videos if video.frame_labels is not None]
+        labelled = _labelled(recipe, request, dataset)
         found = [_judge(trained, recipe, labelled, window_frames, seed) for seed in request.seeds]
         rows.append(
             {
@@ -89,8 +87,16 @@ def padded_like_the_published_code(video: VideoFeatures, window_frames: int) -> 
     )
 
 
-def _test(dataset: Dataset) -> str | None:
-    return "test" if "test" in dataset.splits else None
+def _labelled(recipe: FusionRecipe, request: ExperimentRequest, dataset: Dataset) -> list[VideoFeatures]:
+    split = request.split or ("test" if "test" in dataset.splits else None)
+    loaded = load_videos(FeatureStore(request.features), recipe.features, dataset, dataset.videos(split))
+    labelled = [video for video in loaded.videos if video.frame_labels is not None]
+    if not labelled:
+        raise DataError(
+            f"No video of {split or dataset.name} has both features and labels of frames to judge by.",
+            remedy="Run `bah-mllm features` on it, or choose another --split.",
+        )
+    return labelled
 
 
 def _judge(

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -138,6 +139,11 @@ class FeatureStore:
         """Return why a video has no features in a set; None where it has some."""
         entry = self._entries(name).get(video_id)
         return "its features were not extracted" if entry is None else entry.problem
+
+    def digest(self, name: str, video_id: str) -> str | None:
+        """Return the digest of all that decided about a video's rows in a set; None where it has none."""
+        entry = self._entries(name).get(video_id)
+        return None if entry is None or entry.problem is not None else entry.digest
 
     def n_frames(self, name: str, video_id: str) -> int:
         """Return how many rows a video has in a set, 0 where it has none; reads the index only."""
@@ -315,9 +321,9 @@ class FeatureStore:
 
     def _load(self, path: Path) -> np.ndarray:
         try:
-            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = _mapped(path)
             is_sound = path in self._checked or bool(np.isfinite(array).all())
-        except (OSError, ValueError, EOFError):
+        except (OSError, RuntimeError, ValueError, EOFError):
             raise DataError(
                 f"The features {path} are missing or damaged.",
                 remedy="Delete the set's folder and run `bah-mllm features` again.",
@@ -356,6 +362,20 @@ def _checked_rows(
             remedy="Check the weights, keep the features as float32, or mark these frames as not valid.",
         )
     return rows
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """Return an array on disk, memory-mapped without a file kept open.
+
+    ``np.load`` keeps one per array until Python 3.13, and a data set has more arrays than most systems let a process
+    have open files.
+    """
+    found = np.load(path, mmap_mode="r", allow_pickle=False)
+    mapped = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+    flat: np.ndarray = mapped.numpy()[found.offset :].view(found.dtype)
+    array = flat.reshape(found.shape, order="F" if np.isfortran(found) else "C")
+    array.flags.writeable = False
+    return array
 
 
 def _npy(array: np.ndarray) -> bytes:

@@ -7,7 +7,7 @@ replace single values; the resolved recipe is kept beside what was trained.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -98,6 +98,12 @@ class FusionRecipe(BaseModel):
     loop: LoopSettings
     prediction: PredictionSettings = PredictionSettings()
 
+    def restricted_to(self, modalities: Iterable[str]) -> FusionRecipe:
+        """Return the recipe over some of its modalities, in its own order."""
+        features = {modality: name for modality, name in self.features.items() if modality in set(modalities)}
+        standardise = tuple(modality for modality in self.standardise if modality in features)
+        return self.model_copy(update={"features": features, "standardise": standardise})
+
     @model_validator(mode="after")
     def _known_modalities(self) -> FusionRecipe:
         for modality in self.features:
@@ -133,7 +139,10 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> BaseModel:
     if path.suffix == ".toml":
         if not path.is_file():
             raise ConfigError(f"There is no recipe file {name!r}.", remedy="Check the path given to --recipe.")
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"The recipe {name!r} is not UTF-8.", remedy="Save it as UTF-8.") from None
     else:
         if name not in list_recipes():
             near = get_close_matches(name, list_recipes(), n=1)

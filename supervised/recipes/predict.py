@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
-from bah_mllm.core.errors import RunError
+from bah_mllm.core.errors import ConfigError, RunError
 from bah_mllm.core.loading import load_named
 from bah_mllm.core.records import Level, Video
 from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.report.progress import say
-from supervised.features.store import FeatureStore
+from supervised.features.store import FeatureStore, file_digest
 from supervised.models import load_model
 from supervised.recipes.files import FusionRecipe, parse_recipe
-from supervised.recipes.train import RECORD, STANDARD, seed_folder
+from supervised.recipes.train import RECORD, STANDARD, read_record, seed_folder
 from supervised.training.data import Standard, load_video
 from supervised.training.predicting import (
     Predicted,
@@ -28,7 +28,7 @@ from supervised.training.predicting import (
     write_predictions,
 )
 
-__all__ = ["PredictRequest", "fusion_predictor", "load_standard", "predict", "read_record"]
+__all__ = ["PredictRequest", "fusion_predictor", "load_standard", "predict"]
 
 # kind of recipe -> function of (recipe, record, request, dataset, folder) that returns (level, Video -> Predicted)
 PREDICTORS = {
@@ -71,6 +71,8 @@ def predict(request: PredictRequest) -> list[Path]:
     Raises:
         BahError: The folder holds nothing trained, or data and features do not go with it.
     """
+    if request.device not in ("auto", "cpu"):
+        raise ConfigError(f"There is no device {request.device!r}.", remedy="Use --device auto or cpu.")
     record = read_record(request.trained)
     recipe = parse_recipe(record["recipe"], where=str(request.trained / RECORD))
     dataset, split = dataset_and_split(request.data, request.split)
@@ -82,29 +84,13 @@ def predict(request: PredictRequest) -> list[Path]:
         level, one = predictor_of(recipe, record, request, dataset, folder)
         out = request.out if len(seeds) == 1 else request.out / f"seed-{seed}"
         model = {"recipe": record["recipe"], "features": record["features"]["sets"], "seed": seed}
+        weights = folder / "model.safetensors"  # not every kind has such; rows of other weights are never gone on with
+        model |= {"weights": file_digest(weights).hex()} if weights.exists() else {}
         about = RunAbout(_system(record), level, request.data, split, model, _notes(record))
         n_rows = write_predictions(out, dataset, dataset.videos(split), one, about)
         say(f"{about.system}, seed {seed}: {', '.join(f'{n:,} {status}' for status, n in n_rows.items())} -> {out}")
         folders.append(out)
     return folders
-
-
-def read_record(trained: Path) -> dict[str, Any]:
-    """Return what ``bah-mllm train`` wrote about a folder.
-
-    Raises:
-        RunError: It wrote nothing there, or the file is damaged.
-    """
-    try:
-        record: dict[str, Any] = json.loads((trained / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(
-            f"{trained} holds nothing trained: there is no {RECORD}.",
-            remedy="Give the folder that `bah-mllm train --out` named.",
-        ) from None
-    except ValueError:
-        raise RunError(f"{trained / RECORD} is damaged.", remedy="Restore it, or train again.") from None
-    return record
 
 
 def fusion_predictor(
@@ -159,10 +145,21 @@ def _notes(record: dict[str, Any]) -> list[str]:
 
 
 def load_standard(folder: Path) -> Standard:
-    """Return how the features of a trained seed are standardised."""
+    """Return how the features of a trained seed are standardised.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    tensors = load_file(folder / STANDARD)
+    try:
+        tensors = load_file(folder / STANDARD)
+    except (FileNotFoundError, SafetensorError):
+        raise RunError(
+            f"{folder / STANDARD} is missing or damaged.",
+            remedy="Run the same `bah-mllm train` command again: it writes it anew.",
+        ) from None
     return Standard(
         {name.removesuffix(".mean"): values for name, values in tensors.items() if name.endswith(".mean")},
         {name.removesuffix(".sd"): values for name, values in tensors.items() if name.endswith(".sd")},

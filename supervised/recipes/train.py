@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 from torch import nn
 
-from bah_mllm.core.errors import ConfigError, RunError
+from bah_mllm.core.errors import ConfigError, DataError, RunError
 from bah_mllm.core.loading import load_named
 from bah_mllm.core.records import Video
 from bah_mllm.dataset import Dataset, dataset_and_split
@@ -32,10 +32,20 @@ from supervised.models import build_model, load_model, save_model
 from supervised.recipes.files import FusionRecipe
 from supervised.training.classification import Classification
 from supervised.training.data import LoadedVideos, Standard, fit_standard, load_videos
-from supervised.training.loop import Shard, fit
+from supervised.training.loop import Shard, fit, processes
 from supervised.training.predicting import frame_probabilities, metrics_of, video_probability
 
-__all__ = ["RECORD", "STANDARD", "TrainRequest", "adopt", "model_options", "seed_folder", "train", "train_fusion"]
+__all__ = [
+    "RECORD",
+    "STANDARD",
+    "TrainRequest",
+    "adopt",
+    "model_options",
+    "read_record",
+    "seed_folder",
+    "train",
+    "train_fusion",
+]
 
 RECORD = "train.json"
 STANDARD = "standard.safetensors"
@@ -80,26 +90,48 @@ def train(recipe: BaseModel, request: TrainRequest) -> dict[str, Any]:
         BahError: Data, features and recipe do not go together, or the folder holds something else.
     """
     dataset = None if getattr(recipe, "has_own_data", False) else dataset_and_split(request.data, None)[0]
-    shard = Shard.current()
+    is_first = _shard(recipe).rank == 0
     trainer = load_named(TRAINERS, getattr(recipe, "kind", ""), kind="trainer for recipes")
-    if dataset is not None and dataset.is_synthetic:
+    if is_first and dataset is not None and dataset.is_synthetic:
         say("demo set (synthetic): what is trained here shows that everything works, and nothing about A/H.")
+    record = _record(recipe, request, dataset)
     request.out.mkdir(parents=True, exist_ok=True)
-    with _alone(request.out) if shard.rank == 0 else nullcontext():
-        record = _record(recipe, request, dataset)
-        if shard.rank == 0:
+    with _alone(request.out) if is_first else nullcontext():
+        if is_first:
             record |= _earlier(request.out, record)
             _write(request.out, record)
-        results: dict[str, dict[str, float]] = record.pop("validation")
         for seed in request.seeds:
             folder = seed_folder(request.out, seed)
-            say(f"{record['recipe']['name']}, seed {seed} -> {folder}")
+            if is_first:
+                say(f"{record['recipe']['name']}, seed {seed} -> {folder}")
             found = trainer(recipe, request, dataset, folder, seed)
-            results[str(seed)] = {name: value for name, value in found.items() if math.isfinite(value)}
-        record |= {"validation": results, "summary": _summary(results)}
-        if shard.rank == 0:
-            _write(request.out, record)
-            _tell(record)
+            record["validation"][str(seed)] = {name: value for name, value in found.items() if math.isfinite(value)}
+            record["summary"] = _summary(record["validation"])
+            if is_first:
+                _write(request.out, record)
+    if is_first:
+        _tell(record)
+    return record
+
+
+def read_record(trained: Path) -> dict[str, Any]:
+    """Return what ``train`` wrote about a folder.
+
+    Raises:
+        RunError: It wrote nothing there, or the file is damaged.
+    """
+    try:
+        record: dict[str, Any] = json.loads((trained / RECORD).read_text(encoding="utf-8"))
+        is_whole = {"recipe", "data", "features", "seeds", "validation"} <= record.keys()
+    except FileNotFoundError:
+        raise RunError(
+            f"{trained} holds nothing trained: there is no {RECORD}.",
+            remedy="Give the folder that `bah-mllm train --out` named.",
+        ) from None
+    except (ValueError, AttributeError):
+        is_whole = False
+    if not is_whole:
+        raise RunError(f"{trained / RECORD} is damaged.", remedy="Restore it, or train again into another folder.")
     return record
 
 
@@ -109,7 +141,7 @@ def train_fusion(
     """Train a model over features, and return its metrics on the validation split, if there is one."""
     store = FeatureStore(request.features)
     training = _load(store, recipe, dataset, _videos(dataset, recipe.train_splits))
-    validation = _load(store, recipe, dataset, _videos(dataset, (recipe.val_split,), required=False))
+    validation = _load(store, recipe, dataset, _validation_videos(dataset, recipe))
     if not training.videos:
         raise ConfigError(
             f"None of the {len(training.left_out)} training videos has the features "
@@ -125,8 +157,8 @@ def train_fusion(
         recipe.data,
         seed=seed,
         standard=standard,
-        device=_device(recipe),
-        shard=Shard.current(recipe.loop.device),
+        device=processes(recipe.loop.device).device,
+        shard=_shard(recipe),
         n_frames=model.window_frames,
     )
 
@@ -141,9 +173,9 @@ def train_fusion(
         seed=seed,
         validate=validate if validation.videos else None,
     )
-    if Shard.current().rank == 0:
-        save_model(folder, model)
+    if _shard(recipe).rank == 0:
         _save_standard(folder, standard)
+        save_model(folder, model)
     selected = fitted.history[fitted.selected_epoch]
     return {name: value for name, value in selected.items() if name.startswith("val_") or name == "epoch"}
 
@@ -151,12 +183,21 @@ def train_fusion(
 def model_options(recipe: FusionRecipe) -> dict[str, Any]:
     """Return the options of a recipe's model; the faithful LFAN takes the recipe's window, and no other."""
     is_fixed = recipe.model.name == "lfan" and recipe.model.variant == "faithful"
-    if is_fixed and recipe.data.window_frames is None:
+    if not is_fixed:
+        return recipe.model.options
+    window_frames = recipe.data.window_frames
+    if window_frames is None or recipe.data.supervision == "video":
         raise ConfigError(
             "The faithful lfan takes windows of one length only, but the recipe takes whole videos.",
-            remedy="Set data.window_frames, or model.variant=corrected.",
+            remedy="Set data.window_frames and data.supervision=frame, or model.variant=corrected.",
         )
-    return {**({"window_frames": recipe.data.window_frames} if is_fixed else {}), **recipe.model.options}
+    if window_frames != recipe.model.options.get("window_frames", window_frames):
+        raise ConfigError(
+            f"The recipe has windows of {window_frames} frames, but its model takes "
+            f"{recipe.model.options['window_frames']}.",
+            remedy="Leave model.options.window_frames out: it follows data.window_frames.",
+        )
+    return {"window_frames": window_frames, **recipe.model.options}
 
 
 def _judge(
@@ -185,11 +226,15 @@ def adopt(model_folder: Path, recipe: BaseModel, request: TrainRequest) -> None:
 
     Raises:
         ConfigError: The recipe is of another model, or feature widths differ.
+        RunError: Something was trained into ``out``.
     """
     if not isinstance(recipe, FusionRecipe):
         raise ConfigError("Only models over features can be predicted with.", remedy="Leave --features out.")
+    if (request.out / RECORD).exists() and not read_record(request.out).get("is_imported"):
+        raise RunError(f"A model was trained into {request.out}.", remedy="Name another --out.")
     dataset, _ = dataset_and_split(request.data, None)
     store, model = FeatureStore(request.features), load_model(model_folder)
+    recipe = recipe.restricted_to(model.modalities)
     dims = {modality: store.info(name).dim for modality, name in recipe.features.items()}
     wanted = (recipe.model.name, recipe.model.variant, dims)
     there = (model.spec.name, model.spec.variant, dict(model.spec.dims))
@@ -199,24 +244,41 @@ def adopt(model_folder: Path, recipe: BaseModel, request: TrainRequest) -> None:
             f"{wanted[2]}).",
             remedy="Give the recipe of that model with --set model.variant=..., and features of its widths.",
         )
-    videos = _load(store, recipe, dataset, _videos(dataset, (*recipe.train_splits, recipe.val_split)))
+    videos = [*_videos(dataset, recipe.train_splits), *_validation_videos(dataset, recipe)]
+    standard = fit_standard(_load(store, recipe, dataset, videos).videos, recipe.standardise)
+    record = _record(recipe, request, dataset) | {"is_imported": True}
+    record["validation"] = {str(request.seeds[0]): {}}
     folder = seed_folder(request.out, request.seeds[0])
     save_model(folder, model)
-    _save_standard(folder, fit_standard(videos.videos, recipe.standardise))
-    record = _record(recipe, request, dataset)
-    record["validation"] = {str(request.seeds[0]): {}}
-    _write(request.out, record | {"summary": {}, "imported": True})
+    _save_standard(folder, standard)
+    _write(request.out, record)
 
 
-def _videos(dataset: Dataset, splits: Sequence[str], *, required: bool = True) -> list[Video]:
-    """Return the videos of some splits; of everything where the data set has none."""
+def _videos(dataset: Dataset, splits: Sequence[str]) -> list[Video]:
+    """Return the videos of some splits; all where the data set has none.
+
+    Raises:
+        DataError: It has others.
+    """
     if not dataset.splits:
-        return list(dataset.videos()) if required else []
-    return [video for split in splits if required or split in dataset.splits for video in dataset.videos(split)]
+        return list(dataset.videos())
+    missing = [split for split in splits if split not in dataset.splits]
+    if missing:
+        raise DataError(
+            f"{dataset.name} has no split {missing[0]!r} to train on (there are: {', '.join(dataset.splits)}).",
+            remedy="Name those to train on with --set 'train_splits=[\"...\"]'.",
+        )
+    return [video for split in splits for video in dataset.videos(split)]
+
+
+def _validation_videos(dataset: Dataset, recipe: FusionRecipe) -> list[Video]:
+    return list(dataset.videos(recipe.val_split)) if recipe.val_split in dataset.splits else []
 
 
 def _load(store: FeatureStore, recipe: FusionRecipe, dataset: Dataset, videos: Sequence[Video]) -> LoadedVideos:
     loaded = load_videos(store, recipe.features, dataset, videos, flipped=recipe.data.flip)
+    if _shard(recipe).rank > 0:
+        return loaded
     for video_id, reason in list(loaded.left_out.items())[:5]:
         say(f"note: {video_id} is left out: {reason}")
     if len(loaded.left_out) > 5:
@@ -226,12 +288,9 @@ def _load(store: FeatureStore, recipe: FusionRecipe, dataset: Dataset, videos: S
     return loaded
 
 
-def _device(recipe: FusionRecipe) -> torch.device:
-    from accelerate import PartialState
-
-    state = PartialState(cpu=True) if recipe.loop.device == "cpu" else PartialState()
-    device: torch.device = state.device
-    return device
+def _shard(recipe: BaseModel) -> Shard:
+    """Return the part of this process on the device that the recipe asks for."""
+    return Shard.current(getattr(getattr(recipe, "loop", None), "device", "auto"))
 
 
 def _save_standard(folder: Path, standard: Standard) -> None:
@@ -253,9 +312,6 @@ def _alone(out: Path) -> AbstractContextManager[object]:
 
 def _record(recipe: BaseModel, request: TrainRequest, dataset: Dataset | None) -> dict[str, Any]:
     """Return what a stranger needs to train the same again."""
-    features = getattr(recipe, "features", None)
-    store = FeatureStore(request.features)
-    sets = [] if not isinstance(features, Mapping) else [store.info(name).model_dump() for name in features.values()]
     videos = () if dataset is None else dataset.videos()
     ids = "\n".join(f"{video.video_id},{video.split},{video.label}" for video in videos)
     return {
@@ -267,11 +323,25 @@ def _record(recipe: BaseModel, request: TrainRequest, dataset: Dataset | None) -
             "is_synthetic": dataset is not None and dataset.is_synthetic,
             "videos": hashlib.sha256(ids.encode()).hexdigest(),
         },
-        "features": {"path": str(request.features), "sets": sets},
+        "features": {"path": str(request.features), **_features(recipe, FeatureStore(request.features), dataset)},
         "cues": None if request.cues is None else str(request.cues),
         "seeds": sorted(request.seeds),
         "validation": {},
+        "summary": {},
         "packages": package_versions(),
+    }
+
+
+def _features(recipe: BaseModel, store: FeatureStore, dataset: Dataset | None) -> dict[str, Any]:
+    """Return the feature sets of a recipe, and a digest of what they hold of its training and validation videos."""
+    if dataset is None or not isinstance(recipe, FusionRecipe):
+        return {"sets": [], "content": None}
+    videos = [*_videos(dataset, recipe.train_splits), *_validation_videos(dataset, recipe)]
+    names = recipe.features.values()
+    held = "\n".join(f"{name},{one.video_id},{store.digest(name, one.video_id)}" for name in names for one in videos)
+    return {
+        "sets": [store.info(name).model_dump() for name in names],
+        "content": hashlib.sha256(held.encode()).hexdigest(),
     }
 
 
@@ -286,18 +356,25 @@ def _earlier(out: Path, record: Mapping[str, Any]) -> dict[str, Any]:
                 remedy="Name a new or empty folder with --out.",
             )
         return {}
-    old = json.loads(path.read_text(encoding="utf-8"))
+    old = read_record(out)
+    if old.get("is_imported"):
+        raise RunError(f"{out} holds weights that were trained elsewhere.", remedy="Name another --out.")
     for what, before, now in (
-        ("recipe", _without_device(old["recipe"]), _without_device(record["recipe"])),
-        ("data set", old["data"]["videos"], record["data"]["videos"]),
-        ("feature sets", old["features"]["sets"], record["features"]["sets"]),
+        ("another recipe", _without_device(old["recipe"]), _without_device(record["recipe"])),
+        ("another data set", old["data"]["videos"], record["data"]["videos"]),
+        ("other feature sets", old["features"]["sets"], record["features"]["sets"]),
+        ("features of other content", old["features"].get("content"), record["features"]["content"]),
     ):
         if before != now:
             raise RunError(
-                f"{out} was trained with another {what}{_first_difference(before, now)}.",
+                f"{out} was trained with {what}{_first_difference(before, now)}.",
                 remedy="Name another --out, or give the same settings to go on.",
             )
-    return {"seeds": sorted({*old["seeds"], *record["seeds"]}), "validation": old["validation"]}
+    return {
+        "seeds": sorted({*old["seeds"], *record["seeds"]}),
+        "validation": old["validation"],
+        "summary": _summary(old["validation"]),
+    }
 
 
 def _without_device(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -337,4 +414,4 @@ def _tell(record: Mapping[str, Any]) -> None:
         for name, one in record["summary"].items()
     ]
     if figures:
-        say(f"{record['recipe']['name']}, {len(record['seeds'])} seed(s): {', '.join(figures)}")
+        say(f"{record['recipe']['name']}, {len(record['validation'])} seed(s): {', '.join(figures)}")

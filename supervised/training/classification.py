@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import Tensor, nn
 
 from bah_mllm.core.errors import DataError
@@ -34,10 +34,12 @@ class ClassificationSettings(BaseModel):
     """What is trained on: the part ``[data]`` of a recipe.
 
     Args:
-        window_frames: Length of a window; None takes whole videos.
-        hop_frames: Start to start; the window's length where None.
+        window_frames: Length of a window; None takes whole videos. Shorter videos are padded with zeros that count
+            nowhere (the published code repeats their last frame and trains on it).
+        hop_frames: Start to start; the window's length where None. A longer hop leaves frames out.
         batch_windows: Windows of a batch, over all processes.
-        supervision: ``frame``, or ``video``: whole videos, whose mean logits answer for the video's label.
+        supervision: ``frame``, or ``video``: the mean logits of whole videos answer for their labels; windows and hops
+            mean nothing then.
         class_weights: Weights of no A/H and A/H; ``balanced`` weighs them inversely to how often they occur.
         undersample: Negative frames (or videos) kept for each positive one, drawn anew each epoch; None keeps all. The
             paper under-samples frames one to one where a backbone is fine-tuned (section 4.2).
@@ -51,7 +53,7 @@ class ClassificationSettings(BaseModel):
     hop_frames: int | None = Field(default=None, ge=1)
     batch_windows: int = Field(ge=1)
     supervision: Literal["frame", "video"] = "frame"
-    class_weights: tuple[float, float] | Literal["balanced"] | None = None
+    class_weights: tuple[PositiveFloat, PositiveFloat] | Literal["balanced"] | None = None
     undersample: float | None = Field(default=None, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     flip: bool = False

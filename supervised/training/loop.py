@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -29,11 +30,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from bah_mllm.core.errors import ConfigError, RunError
+from bah_mllm.core.loading import import_optional
 from bah_mllm.predictions.manifest import write_atomically
 from bah_mllm.report.progress import LiveLine, say
 from supervised.records import Strategy
 
-__all__ = ["Fitted", "LoopSettings", "Shard", "fit", "lr_factor"]
+__all__ = ["Fitted", "LoopSettings", "Shard", "fit", "lr_factor", "processes"]
 
 _CHECKPOINT = "checkpoint.pt"
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -59,7 +61,8 @@ class LoopSettings(BaseModel):
         warmup_epochs: Linear rise from 0 before the schedule, as a number of epochs; may be a fraction.
         precision: ``fp32``, ``bf16`` or ``fp16`` (with loss scaling) for forward passes; weights stay fp32.
         clip_norm: Largest norm of the gradient; None for any.
-        select: ``last``, or the validation metric whose best epoch is kept (ties: the later one).
+        select: ``last``, or the validation metric whose best epoch is kept (ties: the later one; the last where it is
+            undefined in all of them).
         patience_epochs: Stop after so many epochs without a better metric; None never stops early.
         min_epochs: Never stop before.
         freeze_normalisation: Statistics of normalisation layers stay as they are.
@@ -112,7 +115,7 @@ class Shard:
     @classmethod
     def current(cls, device: str = "auto") -> Shard:
         """Return the part of this process, as ``accelerate launch`` started it."""
-        state = _processes(device)
+        state = processes(device)
         return cls(state.process_index, state.num_processes)
 
 
@@ -167,9 +170,15 @@ def fit(
 
     Raises:
         ConfigError: ``settings.select`` names no metric of ``validate``.
-        RunError: The loss is not finite, or the checkpoint belongs to another model.
+        RunError: The loss is not finite, or the checkpoint is damaged or belongs to another model.
     """
-    state = _processes(settings.device)
+    if settings.select != "last" and validate is None:
+        raise ConfigError(
+            f"Epochs cannot be selected by {settings.select!r}: there is nothing to validate on.",
+            remedy="Give a validation split with labels, or add --set loop.select=last.",
+        )
+    state = processes(settings.device)
+    quiet = quiet or not state.is_main_process
     model.to(state.device)
     optimizer = _optimizer(strategy.parameter_groups(model), settings)
     scaler = torch.amp.GradScaler(state.device.type, enabled=settings.precision == "fp16")
@@ -189,16 +198,18 @@ def fit(
                 _freeze_normalisation(model)
             entry = {"epoch": float(epoch), **stepper.train_epoch(epoch)}
             _share_statistics(model, state)
-            entry |= _validated(model, validate, state)
-            entry["seconds"] = perf_counter() - started
+            metrics = _validated(model, validate, state)
+            entry |= {**metrics, "seconds": perf_counter() - started}
             progress.history.append(entry)
-            _select(progress, settings, entry)
+            _select(progress, settings, metrics)
             if state.is_main_process:
                 _save(folder, progress, model, optimizer, scaler, strategy)
                 _log(folder, progress.history, settings)
-                if not quiet:
-                    say(_line(entry, settings, progress))
+            if not quiet:
+                say(_line(entry, settings, progress))
             state.wait_for_everyone()
+    if not quiet and settings.select != "last" and progress.best is None:
+        say(f"note: {settings.select} was undefined in every epoch, so the last one is kept")
     _load_selected(folder, progress, model)
     model.eval()
     return Fitted(progress.next_epoch, progress.selected_epoch, progress.history, n_resumed)
@@ -240,7 +251,7 @@ class _Stepper:
     ) -> None:
         self._model, self._strategy, self._settings = model, strategy, settings
         self._optimizer, self._scaler, self._line = optimizer, scaler, line
-        self._state = _processes(settings.device)
+        self._state = processes(settings.device)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Return the last learning rate and the weighted means of the loss and its parts."""
@@ -259,12 +270,13 @@ class _Stepper:
                 self._line.show(f"{done}, loss {sums['loss'] / weight_sum:.4f}")
         if self._line is not None:
             self._line.clear()
+        lr = self._settings.lr * factor
         if not weight_sum:
-            return {"lr": self._settings.lr * factor, "loss": math.nan}
-        return {"lr": self._settings.lr * factor, **{name: total / weight_sum for name, total in sums.items()}}
+            return {"lr": lr, "loss": math.nan}
+        return {"lr": lr, **{name: total / weight_sum for name, total in self._summed_by_name(sums).items()}}
 
     def _step(self, group: list[Any], sums: dict[str, float], epoch: int) -> float:
-        """Make one step; add weighted losses to ``sums``; return the weight over all processes."""
+        """Make one step; add this process's weighted losses to ``sums``; return the weight over all processes."""
         weights = [self._strategy.weight(batch) for batch in group]
         total = self._summed(sum(weights))
         if not total:
@@ -305,6 +317,16 @@ class _Stepper:
 
         return float(reduce(torch.tensor(weight, dtype=torch.float64, device=self._state.device), "sum").item())
 
+    def _summed_by_name(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Add up the sums of all processes, of which one may have had no batch."""
+        if self._state.num_processes == 1:
+            return dict(sums)
+        from accelerate.utils import gather_object
+
+        parts = gather_object([dict(sums)])
+        names = dict.fromkeys(name for part in parts for name in part)
+        return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
+
     def _sum_gradients(self) -> None:
         """Add up the gradients of all processes, those that a process does not have counting as zero."""
         if self._state.num_processes == 1:
@@ -318,7 +340,12 @@ class _Stepper:
             parameter.grad = piece.view_as(parameter).clone()
 
 
-def _processes(device: str) -> Any:  # noqa: ANN401 - accelerate has no types
+def processes(device: str) -> Any:  # noqa: ANN401 - accelerate has no types
+    """Return accelerate's ``PartialState``: device, rank and number of processes. The first call decides for all.
+
+    Args:
+        device: ``auto`` or ``cpu``.
+    """
     from accelerate import PartialState
 
     return PartialState(cpu=True) if device == "cpu" else PartialState()
@@ -382,22 +409,19 @@ def _validated(
     return found[0]
 
 
-def _select(progress: _Progress, settings: LoopSettings, entry: Mapping[str, float]) -> None:
+def _select(progress: _Progress, settings: LoopSettings, metrics: Mapping[str, float]) -> None:
     """Note whether this epoch is the one to keep, and whether it is the last."""
     epoch = progress.next_epoch
     progress.next_epoch += 1
-    if settings.select == "last":
+    if settings.select != "last" and settings.select not in metrics:
+        raise ConfigError(
+            f"Epochs cannot be selected by {settings.select!r}.",
+            remedy=f"Choose last, or one of: {', '.join(sorted(metrics))}.",
+        )
+    value = metrics[settings.select] if settings.select != "last" else math.nan
+    if progress.best is None or value >= progress.best:  # nan is never the better one
         progress.selected_epoch = epoch
-    else:
-        if settings.select not in entry:
-            there = ", ".join(sorted(set(entry) - {"epoch", "lr", "seconds"}))
-            raise ConfigError(
-                f"Epochs cannot be selected by {settings.select!r}.", remedy=f"Choose last, or one of: {there}."
-            )
-        value = entry[settings.select]
-        if progress.selected_epoch < 0 or (math.isfinite(value) and (progress.best is None or value >= progress.best)):
-            progress.selected_epoch = epoch
-            progress.best = value if math.isfinite(value) else progress.best
+        progress.best = value if math.isfinite(value) else progress.best
     waited = epoch - progress.selected_epoch
     is_stuck = settings.patience_epochs is not None and waited >= settings.patience_epochs
     progress.is_finished = progress.next_epoch >= settings.epochs or (
@@ -420,7 +444,7 @@ def _save(
     from safetensors.torch import save
 
     selected = _selected_file(folder, progress.selected_epoch)
-    if not selected.exists() or progress.selected_epoch == progress.next_epoch - 1:
+    if progress.selected_epoch == progress.next_epoch - 1:
         # Of its own epoch, and before the checkpoint that names it: a kill in between loses an epoch, no weights.
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         write_atomically(selected, save(weights))
@@ -454,21 +478,28 @@ def _resume(
         checkpoint = cast("dict[str, Any]", torch.load(path, map_location=device, weights_only=True))
         model.load_state_dict(checkpoint["model"])
         optimizer.load_state_dict(checkpoint["optimizer"])
-    except (RuntimeError, ValueError, KeyError, EOFError) as error:
+        scaler.load_state_dict(checkpoint["scaler"])
+        strategy.load_state_dict(checkpoint["strategy"])
+        return _Progress(**checkpoint["progress"])
+    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise RunError(
-            f"The checkpoint {path} does not fit this model ({type(error).__name__}).",
+            f"The checkpoint {path} is damaged, or of another model ({type(error).__name__}).",
             remedy="Train elsewhere with --out, or delete the folder to begin anew.",
         ) from None
-    scaler.load_state_dict(checkpoint["scaler"])
-    strategy.load_state_dict(checkpoint["strategy"])
-    return _Progress(**checkpoint["progress"])
 
 
 def _load_selected(folder: Path, progress: _Progress, model: nn.Module) -> None:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    device = next(model.parameters()).device
-    model.load_state_dict(load_file(_selected_file(folder, progress.selected_epoch), device=str(device)))
+    path, device = _selected_file(folder, progress.selected_epoch), next(model.parameters()).device
+    try:
+        model.load_state_dict(load_file(path, device=str(device)))
+    except (FileNotFoundError, SafetensorError, RuntimeError):
+        raise RunError(
+            f"The selected weights {path} are missing, damaged or of another model.",
+            remedy="Train elsewhere with --out, or delete the folder to begin anew.",
+        ) from None
 
 
 def _log(folder: Path, history: list[dict[str, float]], settings: LoopSettings) -> None:
@@ -477,6 +508,7 @@ def _log(folder: Path, history: list[dict[str, float]], settings: LoopSettings) 
     lines = [",".join(names), *(",".join(f"{entry.get(name, math.nan):.6g}" for name in names) for entry in history)]
     write_atomically(folder / "log.csv", ("\n".join(lines) + "\n").encode())
     if settings.tensorboard:
+        import_optional("tensorboard", extra="train", purpose="loop.tensorboard")
         from torch.utils.tensorboard import SummaryWriter
 
         with SummaryWriter(str(folder / "tensorboard"), purge_step=len(history) - 1) as writer:

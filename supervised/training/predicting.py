@@ -18,7 +18,7 @@ from bah_mllm.dataset import Dataset
 from bah_mllm.evaluation.metrics import ap, ap_bah, auroc, f1_macro, f1_positive, f1_weighted
 from bah_mllm.predictions import PredictionRow, RunStore, read_journal
 from bah_mllm.predictions.store import JOURNAL_NAME
-from bah_mllm.report.progress import say
+from bah_mllm.report.progress import LiveLine
 from supervised.records import VideoFeatures
 from supervised.training.classification import video_logits
 from supervised.training.data import Standard, TrainingWindow, make_batch
@@ -87,19 +87,21 @@ def frame_probabilities(
         video: Its features.
         standard: As in training.
         window_frames: Length of a window; None takes the whole video at once. A model that takes one length only has
-            its own.
-        hop_frames: Start to start, at most the window; the window's length where None.
+            its own; what a window lacks of it is zeros that are not judged.
+        hop_frames: Start to start; the window's length where None, or where it is above that.
         batch_windows: Windows at once.
 
     Returns:
         Shape (n_frames,), float64, 0 to 1.
 
     References:
-        The published code averages logits of overlapping windows and counts the padding of short videos as frames.
+        The published code averages logits of overlapping windows, lets the last window end with the video, repeats the
+        last frame of short videos, and judges the repetitions as frames.
     """
     device = next(model.parameters()).device
     only_length = getattr(model, "window_frames", None)
     length = only_length or window_frames or video.n_frames
+    hop_frames = min(hop_frames or length, length)
     windows = list(plan_windows(video.n_frames, window_frames=length, hop_frames=hop_frames))
     total, n_covering = np.zeros(video.n_frames), np.zeros(video.n_frames)
     for start in range(0, len(windows), batch_windows):
@@ -181,6 +183,7 @@ def write_predictions(
     notes = list(about.notes)
     if dataset.is_synthetic:
         notes.insert(0, "demo set (synthetic): it shows that everything works, not how well A/H is recognised")
+    line = LiveLine()
     with RunStore(out, config=config, identity=identity, notes=notes) as store:
         store.manifest.data = {
             "name": dataset.name,
@@ -188,6 +191,8 @@ def write_predictions(
             "fingerprint": dataset.fingerprint(),
         }
         done = _finished(store)
+        store.manifest.n_rows = {}  # of the earlier start; without them the journal's last video counts as torn
+        store.save_manifest()
         for number, video in enumerate(videos, start=1):
             if video.video_id in done:
                 continue
@@ -196,14 +201,17 @@ def write_predictions(
             except BahError as error:
                 predicted = Predicted(None, Status.NO_FEATURES, error.problem)
             store.append(_rows(video, predicted, about))
-            if number % 100 == 0:
-                say(f"predicted {number:,} of {len(videos):,} videos")
+            line.show(f"predicted {number:,} of {len(videos):,} videos")
+        line.clear()
         store.complete()
         return store.manifest.n_rows
 
 
 def _finished(store: RunStore) -> set[str]:
-    """Return the videos whose rows are all there: a kill can only have torn those of the last one in the journal."""
+    """Return the videos whose rows are all there: a kill can only have torn those of the last one in the journal.
+
+    ``n_rows`` of the manifest says that the earlier start came to its end.
+    """
     rows = read_journal(store.folder / JOURNAL_NAME)
     done = {row.video_id for row in rows if not row.status.is_failure}
     return done if store.manifest.n_rows else done - {row.video_id for row in rows[-1:]}
