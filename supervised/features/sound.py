@@ -7,7 +7,6 @@ References:
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
 from bah_mllm.core.errors import DataError, PrerequisiteError
+from supervised.models.backbones import load_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
@@ -101,7 +101,7 @@ def load_vggish(weights: Path | None = None, *, random: bool = False) -> VGGish:
     network = VGGish()
     names = set(network.state_dict())
     try:
-        network.load_state_dict({name: value for name, value in _tensors(weights).items() if name in names})
+        network.load_state_dict({name: value for name, value in load_tensors(weights).items() if name in names})
     except RuntimeError:
         raise DataError(
             f"{weights.name} does not hold the parameters of VGGish.",
@@ -237,23 +237,3 @@ def _mel_bands() -> Float[np.ndarray, "bins 64"]:
     bands: np.ndarray = np.maximum(0, np.minimum(rising, falling))
     bands[0] = 0
     return bands
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file; nothing in it is executed."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            loaded: dict[str, Tensor] = load_file(path)
-        else:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise DataError(
-            f"The weights {path.name} cannot be read as tensors ({type(error).__name__}).",
-            remedy="Check the download; pickled objects are refused: save a state dict, best as .safetensors.",
-        ) from None
-    if not isinstance(loaded, dict):
-        raise DataError(f"{path.name} is not a state dict.", remedy="Save the module's state_dict(), not the module.")
-    return loaded
