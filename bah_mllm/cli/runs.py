@@ -140,7 +140,8 @@ def experiment(
         str,
         typer.Argument(
             help="Zero-shot: table19, table20, table21, or prompts for prompts of your own. Supervised: table5, "
-            "table6, table7, table14, table15, table16, table17, figure12."
+            "table6, table7, table14, table15, table16, table17, figure12. Adaptation: table22, with 23 to 26 and "
+            "figure 13."
         ),
     ],
     *,
@@ -151,6 +152,13 @@ def experiment(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Supervised only: replace a value of every recipe; may repeat.")
     ] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Adaptation only: folder of a trained model. [default: trained here]")
+    ] = None,
+    target_split: Annotated[
+        str, typer.Option(help="Adaptation only: frame (as in the paper; leaks), segment or video.")
+    ] = "frame",
+    workers: Annotated[int, typer.Option(help="Adaptation only: processes.", min=1)] = 1,
     draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
     json_path: Annotated[str | None, typer.Option("--json", help="Also write JSON to PATH, - for stdout.")] = None,
     config: Path | None = None,
@@ -159,7 +167,8 @@ def experiment(
     """Run all that a table of the paper needs, then print it in the paper's layout; the same command resumes it.
 
     Zero-shot tables take every option of `run`, but those that the table fixes. Supervised ones take --data, --split,
-    --out and those named so; tables 5 and 15, 6 and 16, 7 and 17 share what they train.
+    --out and those named so; tables 5 and 15, 6 and 16, 7 and 17 share what they train. Adaptation also takes
+    --features, --set (of every recipe, or of one as mmd:loop.epochs=1) and one of --seeds.
 
     Example: bah-mllm experiment table20 --data BAH_DB
     """
@@ -167,6 +176,12 @@ def experiment(
         request = _supervised_request(name, _as_settings(run_options), features, parse_seeds(seeds), set_ or ())
         _supervised_experiment(name, {**request, "n_draws": draws}, json_path)
         return 0
+    if name == "table22":
+        request = _supervised_request(name, _as_settings(run_options), features, parse_seeds(seeds), set_ or ())
+        more: dict[str, Any] = {"source": source, "target_split": target_split, "workers": workers}
+        if not run_options.get("out"):
+            more["out"] = Path(f"runs/table22-{target_split}")
+        return _adaptation_experiment({**request, **more}, json_path)
     from bah_mllm.pipeline.experiments import run_experiment
 
     failed = run_experiment(name, _as_settings(run_options), config_file=config, n_draws=draws, json_path=json_path)
@@ -207,6 +222,27 @@ def _supervised_experiment(name: str, request: Mapping[str, Any], json_path: str
     from supervised.experiments import ExperimentRequest, run_supervised_experiment
 
     run_supervised_experiment(name, ExperimentRequest(**request), judge=evaluate, json_path=json_path)
+
+
+def _adaptation_experiment(request: Mapping[str, Any], json_path: str | None) -> int:
+    require_supervised()
+    from bah_mllm.report.json_output import check_json_path, write_json
+    from supervised.adaptation.experiment import adaptation_experiment
+    from supervised.adaptation.report import experiment_lines
+
+    check_json_path(json_path)
+    if len(request["seeds"]) != 1:
+        raise ConfigError(
+            f"The experiment table22 takes one seed, but got {len(request['seeds'])}.",
+            remedy="Give one, and another --out for each: its deviations are over participants.",
+        )
+    kept = ("data", "split", "features", "overrides", "out", "source", "target_split", "workers")
+    found = adaptation_experiment(seed=request["seeds"][0], **{name: request[name] for name in kept})
+    if json_path is not None:
+        write_json(found, json_path)
+    else:
+        typer.echo("\n".join(experiment_lines(found)))
+    return 3 if found["failed"] else 0
 
 
 def _take_options_of_run(command: Callable[..., int]) -> None:

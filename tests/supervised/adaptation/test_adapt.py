@@ -293,6 +293,20 @@ def test_the_whole_experiment_is_one_call(tmp_path, features, source):
     assert adaptation_experiment(out=tmp_path, **settings) == found
 
 
+def test_the_experiments_command_makes_the_papers_tables(bah, tmp_path, features, source):
+    quick = [f"{method}:loop.epochs=1" for method in METHODS if method != "source_only"]
+    quick += ["features.visual=made-up", "sub_based:subject_stage.loop.epochs=1"]
+    options = [part for one in quick for part in ("--set", one)]
+    options += ["--features", features, "--source", source, "--out", tmp_path / "out", "--target-split", "video"]
+    code, out, err = bah("experiment", "table22", *options)
+    assert code == 0, err
+    assert "## Table 22" in out
+    assert (tmp_path / "out/figure13a.png").exists()
+    code, _, err = bah("experiment", "table22", *options, "--seeds", "0:2")
+    assert code == 2
+    assert "one seed" in err
+
+
 def test_the_command_prints_a_table_and_json(bah, tmp_path, features, source):
     options = ["--recipe", "shot", "--set", "loop.epochs=1", "--features", features, "--source", source]
     code, out, err = bah("adapt", *options, "--out", tmp_path / "run", "--targets", "90007")
