@@ -86,7 +86,11 @@ def run(
         typer.Option("--content-free", help="Also ask with the content emptied."),
     ] = None,
     cues: Annotated[
-        str | None, typer.Option(help="Folder that `cues extract` wrote. [default: on the demo set, its own]")
+        str | None,
+        typer.Option(
+            help="Folder that `cues extract` wrote; shuffled, or shuffled:FOLDER, shows somebody else's, a control. "
+            "[default: on the demo set, its own]"
+        ),
     ] = None,
     cue_modalities: Annotated[
         list[str] | None, typer.Option(help="face, voice, words, body or clash; repeat for several. [default: all]")
