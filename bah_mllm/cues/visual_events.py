@@ -189,6 +189,7 @@ class _Rule:
         signal: The one that is reported as value and usual.
         unit: Of that signal.
         source: The model it is from.
+        also: Others in the same unit; the one that is furthest off the usual is reported.
         min_s: Shorter events are dropped.
         max_s: Longer ones too.
     """
@@ -197,6 +198,7 @@ class _Rule:
     signal: str
     unit: str
     source: str = "facemesh"
+    also: tuple[str, ...] = ()
     min_s: float = 0.3
     max_s: float = float("inf")
 
@@ -226,23 +228,36 @@ def _events(
 
 
 def _event(seen: _Seen, rule: _Rule, run: Run, height: float, *, side: Side | None = None) -> CueEvent:
-    values = seen.tracks[rule.signal].values[run.start : run.stop]
-    known = values[np.isfinite(values)]
-    usual = seen.usual(rule.signal)
+    name, value = max(
+        ((name, _extreme(seen, name, run)) for name in (rule.signal, *rule.also)), key=lambda one: _off(seen, *one)
+    )
+    usual = seen.usual(name)
     centre = usual.centre if usual is not None else 0.0
-    value = float(known[np.argmax(np.abs(known - centre))]) if len(known) else None
     return CueEvent(
         code=rule.code,
         start_s=round(run.start_s, 3),
         stop_s=round(run.stop_s, 3),
         strength=1 if height < _CLEAR else 2 if height < _STRONG else 3,
         value=None if value is None else round(value, 4),
-        usual=round(centre, 4) if seen.is_own(rule.signal) else None,
+        usual=round(centre, 4) if seen.is_own(name) else None,
         unit=rule.unit,
         confidence=round(CONFIDENCE[CODES[rule.code].grade] * _known_around(seen, rule.signal, run), 3),
         source=rule.source,
         side=side,
     )
+
+
+def _extreme(seen: _Seen, name: str, run: Run) -> float | None:
+    """Return the value of a signal that is furthest off the usual in a stretch; None where nothing is known."""
+    values = seen.tracks[name].values[run.start : run.stop]
+    known, usual = values[np.isfinite(values)], seen.usual(name)
+    centre = usual.centre if usual is not None else 0.0
+    return float(known[np.argmax(np.abs(known - centre))]) if len(known) else None
+
+
+def _off(seen: _Seen, name: str, value: float | None) -> float:
+    usual = seen.usual(name)
+    return -1.0 if value is None or usual is None else abs(value - usual.centre) / usual.spread
 
 
 def _height(score: Float[np.ndarray, " samples"]) -> float:
@@ -398,7 +413,7 @@ def _eyebrow(seen: _Seen) -> list[CueEvent]:
         return []
     left, right = seen.z("brow_left"), seen.z("brow_right")
     is_straight = _abs_within(seen.d("head_pitch"), _LEVEL_DEG) & _abs_within(seen.d("head_yaw"), _FRONTAL_DEG)
-    rule = _Rule("face.eyebrow", "brow_left", "spans")
+    rule = _Rule("face.eyebrow", "brow_left", "spans", also=("brow_right",))
 
     def one_or_both(part: slice) -> Side:
         smaller = _of_known(np.median, np.minimum(left[part], right[part]))
@@ -422,7 +437,7 @@ def _gaze(seen: _Seen) -> list[CueEvent]:
         return "side" if aside > abs(up) else "down" if up > 0 else "up"
 
     before = seen.found("face.eye_roll", *_HEAD_MOVES)
-    return _events(seen, _Rule("face.gaze", "gaze_x", "eyes"), score, side=direction, unless=before)
+    return _events(seen, _Rule("face.gaze", "gaze_x", "eyes", also=("gaze_y",)), score, side=direction, unless=before)
 
 
 def _eye_roll(seen: _Seen) -> list[CueEvent]:
@@ -486,7 +501,8 @@ def _pout(seen: _Seen) -> list[CueEvent]:
         seen.z("mouth_opening") < 1.5,
         _is_quiet_mouth(seen),
     )
-    return _events(seen, _Rule("face.pout", "mouth_width", "spans", min_s=0.4), score, unless=seen.found("face.smile"))
+    rule = _Rule("face.pout", "mouth_width", "spans", also=("corner_left", "corner_right"), min_s=0.4)
+    return _events(seen, rule, score, unless=seen.found("face.smile"))
 
 
 def _lip_press(seen: _Seen) -> list[CueEvent]:
@@ -513,7 +529,7 @@ def _mouth(seen: _Seen) -> list[CueEvent]:
         return []
     lopsided = np.abs(seen.z("corner_left") - seen.z("corner_right")) / np.sqrt(2)
     score = _all(_any(lopsided, seen.z("lip_thickness")) / 3, _is_quiet_mouth(seen))
-    rule = _Rule("face.mouth", "lip_thickness", "spans", min_s=0.4)
+    rule = _Rule("face.mouth", "lip_thickness", "spans", also=("corner_left", "corner_right"), min_s=0.4)
     rows = ("face.smile", "face.pout", "face.lip_press", "face.hanging")
     return _events(seen, rule, score, unless=seen.found(*rows))
 
@@ -676,7 +692,7 @@ def _posture(seen: _Seen) -> list[CueEvent]:
         assert width is not None
         shift = np.hypot(seen.d("shoulder_x"), seen.d("shoulder_y")) / max(width.centre, 1e-3)
         score = _any(shift / 0.12, np.abs(seen.d("shoulder_roll")) / 6)
-        rule = _Rule("body.posture", "shoulder_x", "heights", source="pose", min_s=0.4)
+        rule = _Rule("body.posture", "shoulder_x", "heights", source="pose", also=("shoulder_y",), min_s=0.4)
         found += _events(seen, rule, score, unless=seen.found("body.shrug"))
     if seen.has("face_size"):
         usual = seen.usual("face_size")

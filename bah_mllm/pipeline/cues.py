@@ -26,7 +26,8 @@ from bah_mllm.core.errors import ConfigError, DataError, MediaError
 from bah_mllm.core.records import Transcript, Video
 from bah_mllm.cues import body, face, sound
 from bah_mllm.cues.clashes import clash_events
-from bah_mllm.cues.comb import comb_events, comb_prompt
+from bah_mllm.cues.codes import CODES, undetectable
+from bah_mllm.cues.comb import COMB_CODES, comb_events, comb_prompt
 from bah_mllm.cues.language import language_events
 from bah_mllm.cues.perception import Perceived, Sampling, perceive, timed
 from bah_mllm.cues.records import Baseline, CueEvent, Track
@@ -43,6 +44,9 @@ from bah_mllm.report.progress import say
 from bah_mllm.report.timeline import TimelineEvent, draw_timeline, timeline_text
 
 __all__ = ["Signals", "extract_cues", "load_signals", "rendered", "show_cues"]
+
+NOT_DETECTABLE = "not_detectable.json"
+"""File beside the cues: code to the reason why nothing looks for it."""
 
 _VERSION = 2  # counts up when signals change, so that kept ones are made anew
 _MIN_ABSENT_S = 1.0
@@ -113,12 +117,30 @@ def extract_cues(
             if video.video_id in signals:
                 seen = signals[video.video_id]
                 n_unreadable += seen.problem is not None
-                transcript = dataset.transcript(video)
+                transcript = _transcript(dataset, video)
                 stated = _statements(video, transcript, reader, out) if reader is not None else ()
                 events = _events(seen, baseline, transcript, stated)
-                write_cues(out, _observation(video, seen, baseline, look), events)
+                about = _observation(video, seen, baseline, look, has_words=transcript is not None)
+                write_cues(out, about, events)
+    _write_not_detectable(out, has_reader=reader is not None)
     say(f"cues of {len(files):,} videos of {len(of_person):,} participants in {out}; {n_unreadable:,} cannot be read")
     return n_unreadable
+
+
+def _transcript(dataset: Dataset, video: Video) -> Transcript | None:
+    try:
+        return dataset.transcript(video)
+    except DataError as error:
+        say(f"note: {video.video_id} has no words that can be read: {error.problem}")
+        return None
+
+
+def _write_not_detectable(out: Path, *, has_reader: bool) -> None:
+    """Write which rows of the codebook were not looked for and why, so that nobody takes them for absent."""
+    rows = {code: why for code, why in undetectable().items() if not (has_reader and code in COMB_CODES)}
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / NOT_DETECTABLE, (json.dumps(rows, indent=1) + "\n").encode())
+    say(f"not looked for: {len(rows)} of {len(CODES)} codes ({NOT_DETECTABLE} says why)")
 
 
 def _videos(target: Path, split: str | None) -> tuple[Dataset, list[Video]]:
@@ -290,13 +312,13 @@ def _events(
     return [*events, *clash_events(events, words)]
 
 
-def _observation(video: Video, signals: Signals, baseline: Baseline, look: _Look) -> Observation:
+def _observation(video: Video, signals: Signals, baseline: Baseline, look: _Look, *, has_words: bool) -> Observation:
     whole = [(0.0, signals.duration_s)] if signals.duration_s else []
     absent = {
         "face": _unknown_spans(signals.tracks.get("head_yaw"), signals.duration_s),
         "body": _unknown_spans(signals.tracks.get("shoulder_width"), signals.duration_s),
         "voice": [] if signals.has_sound else whole,
-        "words": [] if video.transcript is not None else whole,
+        "words": [] if has_words else whole,
     }
     return Observation(
         video_id=video.video_id,

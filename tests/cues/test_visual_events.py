@@ -341,6 +341,26 @@ def hide(track, *spans):
     return Track(track.t_s, values)
 
 
+@pytest.mark.parametrize(
+    ("moves", "code", "signal"),
+    [
+        ({"brow_right": 0.05}, "face.eyebrow", "brow_right"),
+        ({"brow_left": 0.05}, "face.eyebrow", "brow_left"),
+        ({"gaze_y": -0.1}, "face.gaze", "gaze_y"),
+        ({"gaze_x": 0.15}, "face.gaze", "gaze_x"),
+        ({"lift_left": -0.05, "lift_right": -0.05}, "face.pout", "corner"),
+    ],
+)
+def test_the_value_told_is_that_of_the_signal_that_moved(moves, code, signal):
+    tracks = face_tracks(Person(), [Planted(code, 10.0, 11.5, moves)], length_s=40, throw=[])
+    (event,) = found_in(tracks)
+    assert event.code == code
+    names = [name for name in tracks if name.startswith(signal)]
+    extremes = [v for n in names for v in (np.nanmin(tracks[n].values), np.nanmax(tracks[n].values))]
+    assert min(abs(event.value - extreme) for extreme in extremes) < 1e-3
+    assert abs(event.value - event.usual) > 0.03
+
+
 @pytest.mark.parametrize(("yaw", "strength"), [(14, 1), (24, 2), (40, 3)])
 def test_a_larger_movement_is_a_stronger_event(yaw, strength):
     (event,) = found_in(

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bah_mllm.core.records import RenderedPrompt
+from bah_mllm.cues.codes import CODES
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.store import Observation, read_cues, write_cues
 from bah_mllm.dataset import demo_root, open_dataset
@@ -303,9 +304,48 @@ def test_statements_are_read_once_by_a_language_model_and_checked(
     assert "1 statements of the model are rejected" in stderr
     known = read_cues(cues, "clip.mp4")
     assert known is not None
+    assert "words" not in known[0].absent
+    assert not [code for code in json.loads((cues / "not_detectable.json").read_text()) if code.startswith("language.")]
     stated = [(e.code, e.start_s, e.stop_s, e.text) for e in known[1] if e.source == "llm"]
     assert stated == [("language.no_opp", 1.0, 2.9, "no time for it")]
     assert "rejected" not in bah(*arguments)[2], "kept from the first reading"
+
+
+def test_what_is_not_looked_for_is_listed_with_the_reason(
+    bah: Call, tmp_path: Path, write_grey_video: Callable[..., None]
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    write_grey_video(folder / "nobody.mp4", 12)
+    code, _, stderr = bah("cues", "extract", folder, "--out", tmp_path / "cues")
+    assert code == 0
+    assert f"not looked for: 14 of {len(CODES)} codes" in stderr
+    listed = json.loads((tmp_path / "cues" / "not_detectable.json").read_text())
+    assert {"face.nose", "face.wrinkle_chin", "audio.click", "language.no_mot"} <= listed.keys()
+    assert all(listed.values())
+
+
+def test_words_that_cannot_be_read_cost_the_words_alone(
+    bah: Call, tmp_path: Path, write_grey_video: Callable[..., None]
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write_grey_video(folder / f"{name}.mp4", 24)
+    (folder / "a.words.json").write_text('{"words": [{"text": "secret", "start_s": 3, "stop_s": 1}]}')
+    words = [{"text": text, "start_s": n / 9, "stop_s": (n + 1) / 9} for n, text in enumerate(["um", "I", "I", "go"])]
+    (folder / "b.words.json").write_text(json.dumps({"language": "en", "words": words}))
+    code, _, stderr = bah("cues", "extract", folder, "--out", tmp_path / "cues")
+    assert code == 0, stderr
+    assert "note: a.mp4 has no words that can be read" in stderr
+    assert "secret" not in stderr
+    assert str(tmp_path) not in stderr.replace(str(tmp_path / "cues"), "")
+    a, b = (read_cues(tmp_path / "cues", f"{name}.mp4") for name in ("a", "b"))
+    assert a is not None
+    assert b is not None
+    assert "words" in a[0].absent
+    assert "words" not in b[0].absent
+    assert [event.code for event in b[1]] == ["language.filler_sound", "language.repetition"]
 
 
 def test_cues_extracted_anew_are_another_run(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
