@@ -264,7 +264,9 @@ def _record(
     rows = []
     for line in lines:
         row: dict[str, Any] = {"system": line.arm.label, "recipe": line.arm.recipe.name, "n_seeds": len(line.results)}
-        row |= {"problem": line.problem, "n": line.results[0].n if line.results else 0}
+        first = line.results[0] if line.results else None
+        row |= {"problem": line.problem, "n": first.n if first else 0}
+        row["n_unscored"] = first.n_missing + first.n_failed if first else 0
         row |= {metric: _spread([result.metric(metric) for result in line.results]) for metric in _METRICS}
         row["ci"] = {metric: line.results[0].ci[metric] for metric in _METRICS} if len(line.results) == 1 else None
         row["paper"] = _published(line.arm, experiment) if has_paper else {}
@@ -315,6 +317,11 @@ def _markdown(experiment: _Experiment, record: Mapping[str, Any]) -> str:
         lines.append("Video scores: maximum over the means of 24 frames (paper, appendix E.1).")
     if has_paper:
         lines.append("AP_bah is what the paper calls AP; its single run is of the v1 edition's test split.")
+    lines += [
+        f"Without a prediction: {row['system']}: {row['n_unscored']:,} labelled {experiment.level}s, counted nowhere."
+        for row in record["rows"]
+        if row["n_unscored"]
+    ]
     lines += [f"Left out: {row['system']}: {row['problem']}" for row in record["rows"] if row["problem"]]
     return "\n".join(lines) + "\n"
 

@@ -357,6 +357,8 @@ def _earlier(out: Path, record: Mapping[str, Any]) -> dict[str, Any]:
             )
         return {}
     old = read_record(out)
+    if not old["validation"] and not any(out.glob("seed-*/checkpoint.pt")):
+        return {}  # an earlier start failed before it trained anything
     if old.get("is_imported"):
         raise RunError(f"{out} holds weights that were trained elsewhere.", remedy="Name another --out.")
     for what, before, now in (

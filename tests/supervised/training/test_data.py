@@ -148,6 +148,22 @@ def test_videos_with_bad_features_are_left_out_and_say_why(planted_root):
     assert "NaN" in loaded.left_out[damaged]
 
 
+def test_more_videos_can_be_loaded_than_files_may_be_open(planted_root):
+    resource = pytest.importorskip("resource")
+    from pathlib import Path
+
+    root, features = planted_root
+    dataset = open_dataset(root)
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    n_open = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 64
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n_open + 8, allowed[1]))
+    try:  # 12 videos have 24 arrays of two sets, and as many masks
+        loaded = load_videos(FeatureStore(features), SETS, dataset, dataset.videos())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+    assert len(loaded.videos) == 12
+
+
 def _damage(store: FeatureStore, video_id: str) -> None:
     entry = store._entries("t")[video_id]
     path = store.root / "t" / "arrays" / f"{entry.digest}.npy"
@@ -172,6 +188,12 @@ def test_labels_beyond_the_frames_are_cut_and_missing_ones_unlabelled(planted_ro
     for video in loaded.videos:
         assert video.frame_labels[:4].tolist() == [1, 0, 1, -1]
     assert loaded.notes == ["2 videos have another number of frame labels than frames"]
+
+
+def test_a_hop_beyond_the_window_leaves_frames_out_but_reaches_the_end():
+    windows = training_windows(11, window_frames=2, hop_frames=4)
+    assert windows == [Window(0, 2), Window(4, 6), Window(8, 10), Window(9, 11)]
+    assert training_windows(1, window_frames=1, hop_frames=4) == [Window(0, 1)]
 
 
 def test_a_store_without_the_set_is_an_error(tmp_path, planted_root):

@@ -208,6 +208,24 @@ def test_an_undefined_metric_never_wins(tmp_path):
     assert fitted.selected_epoch == 0
 
 
+def test_a_metric_that_is_undefined_in_every_epoch_keeps_the_last_and_says_so(tmp_path, capsys):
+    values = settings(epochs=3, select="score", patience_epochs=1)
+    fitted = fit(scalar(), Quadratic([1.0]), values, folder=tmp_path, validate=lambda _: {"score": None})
+    assert (fitted.n_epochs, fitted.selected_epoch) == (3, 2)
+    assert "score was undefined in every epoch" in capsys.readouterr().err
+
+
+def test_selecting_without_validation_is_refused_before_training(tmp_path):
+    with pytest.raises(ConfigError, match="nothing to validate on"):
+        fit(scalar(), Quadratic([1.0]), settings(select="val_ap"), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_training_loss_is_no_metric_to_select_by(tmp_path):
+    with pytest.raises(ConfigError, match="'loss'"):
+        fit(scalar(), Quadratic([1.0]), settings(select="loss"), folder=tmp_path, validate=lambda _: {"score": 1.0})
+
+
 def test_selecting_by_an_unknown_metric_says_which_there_are(tmp_path):
     with pytest.raises(ConfigError, match="'val_f2'") as caught:
         fit(scalar(), Quadratic([1.0]), settings(select="val_f2"), folder=tmp_path, validate=lambda _: {"val_f1": 1.0})
@@ -223,6 +241,42 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     fit(scalar(), Quadratic([1.0]), settings(epochs=1), folder=tmp_path)
     with pytest.raises(RunError, match="of another model"):
         fit(nn.Linear(2, 2), Quadratic([1.0]), settings(epochs=2), folder=tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda _: b"no checkpoint", lambda _: b""])
+def test_a_damaged_checkpoint_is_an_error_with_a_remedy(tmp_path, damage):
+    fit(scalar(), Quadratic([1.0]), settings(epochs=1), folder=tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RunError, match="damaged") as caught:
+        fit(scalar(), Quadratic([1.0]), settings(epochs=2), folder=tmp_path)
+    assert "--out" in caught.value.remedy
+
+
+def test_selected_weights_that_are_gone_are_not_made_up(tmp_path):
+    fit(scalar(), Quadratic([1.0]), settings(epochs=1), folder=tmp_path)
+    (tmp_path / "selected-0.safetensors").unlink()
+    with pytest.raises(RunError, match="missing"):
+        fit(scalar(), Quadratic([1.0]), settings(epochs=1), folder=tmp_path)
+
+
+def test_label_smoothing_with_class_weights_accumulates_like_one_batch():
+    data = DATA.model_copy(update={"class_weights": (1.0, 3.0), "label_smoothing": 0.1, "batch_windows": 2})
+    whole = DATA.model_copy(update={"class_weights": (1.0, 3.0), "label_smoothing": 0.1, "batch_windows": 4})
+    videos = [_text_only(video) for video in VIDEOS]
+    strategies = [Classification(videos, one, seed=0) for one in (data, whole)]
+
+    class Linear(nn.Module):
+        def forward(self, features, is_real):
+            z = features["text"][..., 0]
+            return torch.stack([torch.zeros_like(z), z], dim=-1)
+
+    halves, (both, *_) = (list(strategy.batches(0)) for strategy in strategies)
+    parts = [(strategies[0].weight(b), strategies[0].loss(Linear(), b).total.item()) for b in halves[:2]]
+    total = sum(weight for weight, _ in parts)
+    assert strategies[1].weight(both) == pytest.approx(total)
+    expected = sum(weight * loss for weight, loss in parts) / total
+    assert strategies[1].loss(Linear(), both).total.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_patience_without_a_metric_is_refused():
@@ -327,3 +381,5 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
     subprocess.run([*two, str(script), str(tmp_path / "two")], check=True)
     one, both = (load_file(tmp_path / name / "selected-1.safetensors") for name in ("one", "two"))
     assert max((one[name] - both[name]).abs().max().item() for name in one) < 1e-5
+    losses = [np.loadtxt(tmp_path / name / "log.csv", delimiter=",", skiprows=1)[:, 2] for name in ("one", "two")]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

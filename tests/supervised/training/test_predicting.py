@@ -17,6 +17,7 @@ from bah_mllm.core.errors import ConfigError, DataError, RunError
 from bah_mllm.core.records import Level, Status
 from bah_mllm.dataset import open_dataset
 from bah_mllm.predictions import read_run
+from supervised.features.store import FeatureStore
 from supervised.recipes.files import list_recipes, read_recipe
 from supervised.training.data import Standard
 from supervised.training.made_up import made_up_videos
@@ -126,6 +127,32 @@ def test_an_interrupted_run_predicts_the_rest_and_the_torn_video_again(planted_r
     assert counts == {"ok": 16}
 
 
+def test_a_video_torn_in_a_later_start_is_predicted_again(planted_root, tmp_path):
+    dataset = open_dataset(planted_root[0])
+    videos = dataset.videos("train")[:3]
+    asked = []
+
+    def predict(video):
+        asked.append(video.video_id)
+        if len(asked) == 2:
+            raise DataError("it has no features", remedy="Extract them.")
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        return Predicted(np.array([0.25, 0.75]))
+
+    counts = write_predictions(tmp_path / "run", dataset, videos, predict, about())
+    assert counts == {"ok": 4, "no_features": 1}
+    more = dataset.videos("train")[:4]
+    with pytest.raises(KeyboardInterrupt):  # the failed one is done now; then the start ends
+        write_predictions(tmp_path / "run", dataset, more, predict, about())
+    journal = tmp_path / "run" / "predictions.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-30])
+    assert asked == [*(v.video_id for v in videos), videos[1].video_id, more[3].video_id]
+    counts = write_predictions(tmp_path / "run", dataset, more, predict, about())
+    assert asked[5:] == [videos[1].video_id, more[3].video_id]
+    assert counts == {"ok": 8}
+
+
 def test_the_same_folder_refuses_another_system(planted_root, tmp_path):
     dataset = open_dataset(planted_root[0])
     write_predictions(tmp_path / "run", dataset, [], lambda _: Predicted(0.5), about())
@@ -190,6 +217,128 @@ def test_training_on_whole_videos_predicts_videos(planted_root, tmp_path, capsys
     rows = read_run(tmp_path / "run")
     assert [row.level for row in rows] == [Level.VIDEO] * 2
     assert all(row.p_positive is not None for row in rows)
+
+
+def command(planted_root, tmp_path, *more, recipe=RECIPE):
+    root, features = planted_root
+    (tmp_path / "tiny.toml").write_text(recipe)
+    where = ["--data", str(root), "--features", str(features)]
+    return invoke(
+        [
+            "train",
+            "--recipe",
+            str(tmp_path / "tiny.toml"),
+            *where,
+            "--out",
+            str(tmp_path / "out"),
+            "--set",
+            "loop.epochs=1",
+            *more,
+        ]
+    )
+
+
+def predicted(planted_root, tmp_path, *more):
+    return invoke(
+        ["predict", str(tmp_path / "out"), "--data", str(planted_root[0]), "--out", str(tmp_path / "run"), *more]
+    )
+
+
+def test_a_seed_that_is_finished_can_be_used_although_a_later_one_was_killed(planted_root, tmp_path, monkeypatch):
+    from supervised.recipes import train as module
+
+    whole = module.train_fusion
+
+    def killed_in_seed_1(recipe, request, dataset, folder, seed):
+        if seed == 1:
+            raise KeyboardInterrupt
+        return whole(recipe, request, dataset, folder, seed)
+
+    monkeypatch.setattr(module, "train_fusion", killed_in_seed_1)
+    assert command(planted_root, tmp_path, "--seeds", "0:2") == 130
+    assert predicted(planted_root, tmp_path) == 0
+    monkeypatch.undo()
+    assert command(planted_root, tmp_path, "--seeds", "1:3") == 0
+    record = json.loads((tmp_path / "out" / "train.json").read_text())
+    assert record["seeds"] == [0, 1, 2]
+    assert set(record["validation"]) == {"0", "1", "2"}
+    assert record["summary"]["val_auroc"]["n"] == 3
+
+
+def test_predicting_a_seed_that_is_not_trained_names_it(planted_root, tmp_path, capsys):
+    assert command(planted_root, tmp_path) == 0
+    assert predicted(planted_root, tmp_path, "--seeds", "0,4") == 2
+    assert "no finished model of seed 4" in capsys.readouterr().err
+    assert predicted(planted_root, tmp_path, "--device", "gpu") == 2
+    assert "no device 'gpu'" in capsys.readouterr().err
+
+
+def test_training_on_features_that_changed_is_refused(planted_root, tmp_path, capsys):
+    assert command(planted_root, tmp_path) == 0
+    video = open_dataset(planted_root[0]).videos("train")[0]
+    store = FeatureStore(planted_root[1])
+    store.add("t", video.video_id, store.read("t", video.video_id).values + 1, fps=10.0)
+    assert command(planted_root, tmp_path) == 2
+    assert "was trained with features of other content" in capsys.readouterr().err
+
+
+def test_rows_of_other_weights_are_not_gone_on_with(planted_root, tmp_path, capsys):
+    import shutil
+
+    assert command(planted_root, tmp_path) == 0
+    assert predicted(planted_root, tmp_path) == 0
+    shutil.rmtree(tmp_path / "out")
+    video = open_dataset(planted_root[0]).videos("train")[0]
+    store = FeatureStore(planted_root[1])
+    store.add("t", video.video_id, store.read("t", video.video_id).values + 1, fps=10.0)
+    assert command(planted_root, tmp_path) == 0
+    assert predicted(planted_root, tmp_path) == 2
+    assert "was made with model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_damaged_record_is_an_error_of_two_lines(planted_root, tmp_path, capsys, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "train.json").write_text(content)
+    for run in (command, predicted):
+        assert run(planted_root, tmp_path) == 2
+        assert "train.json is damaged" in capsys.readouterr().err
+
+
+def test_without_a_validation_split_the_remedy_trains(planted_root, tmp_path, capsys):
+    for folder in ("split", "split-frames"):
+        (planted_root[0] / folder / "val.txt").unlink()
+    assert command(planted_root, tmp_path) == 2
+    assert "--set loop.select=last" in capsys.readouterr().err
+    assert command(planted_root, tmp_path, "--set", "loop.select=last", "--out", str(tmp_path / "other")) == 0
+
+
+def test_a_data_set_without_splits_trains_on_everything(planted_root, tmp_path, capsys):
+    root, features = planted_root
+    ids = [video.video_id for video in open_dataset(root).videos()]
+    (tmp_path / "all.csv").write_text("path,label\n" + "".join(f"{name},{n % 2}\n" for n, name in enumerate(ids)))
+    overrides = ["data.supervision=video", "loop.select=last"]
+    for name in ids:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    more = [word for one in overrides for word in ("--set", one)]
+    assert command((tmp_path / "all.csv", features), tmp_path, *more) == 0
+    assert predicted((tmp_path / "all.csv", features), tmp_path) == 0
+    assert len(read_run(tmp_path / "run")) == 12
+    assert command((tmp_path / "all.csv", features), tmp_path, *more, "--set", "model.name=nothing") == 2
+
+
+def test_a_split_to_train_on_that_is_not_there_is_named(planted_root, tmp_path, capsys):
+    assert command(planted_root, tmp_path, "--set", 'train_splits=["training"]') == 2
+    assert "no split 'training' to train on (there are: train, val, test)" in capsys.readouterr().err
+
+
+def test_a_faithful_lfan_is_refused_whole_videos_and_two_windows(planted_root, tmp_path, capsys):
+    faithful = ("--set", "model.name=lfan", "--set", "model.variant=faithful")
+    assert command(planted_root, tmp_path, *faithful, "--set", "data.supervision=video") == 2
+    assert "windows of one length only" in capsys.readouterr().err
+    assert command(planted_root, tmp_path, *faithful, "--set", "model.options.window_frames=9") == 2
+    assert "windows of 32 frames, but its model takes 9" in capsys.readouterr().err
 
 
 def test_without_features_the_error_says_which_command_makes_them(planted_root, tmp_path, capsys):
