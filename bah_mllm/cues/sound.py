@@ -73,6 +73,7 @@ _BLOCK_FRAMES = round(BLOCK_S / _HOP_S)
 _GRID_S = 0.1
 _WINDOW_S = 1.0
 _MIN_KNOWN_S = 0.4  # less than that is the edge of a word, and words fade and fall at their edges
+_MIN_PITCH_S = 0.2  # of pitch that is sure: lively speakers have no more of it in a second, where it moves most
 _MIN_RATE_SPEECH_S = 2.0
 
 _F0_HZ = (60.0, 500.0)  # voices of adults
@@ -126,8 +127,8 @@ def sound_signals(audio: Float[np.ndarray, " samples"], sample_rate_hz: int = SA
         level = level - np.median(level[voice])
     grid_s = np.arange(_GRID_S / 2, duration_s, _GRID_S)
     tracks = {
-        "pitch": Track(grid_s, _medians(t_s, np.where(spoken, f0, np.nan), grid_s)),
-        "loudness": Track(grid_s, _medians(t_s, np.where(voice, level, np.nan), grid_s)),
+        "pitch": Track(grid_s, _medians(t_s, np.where(spoken, f0, np.nan), grid_s, _MIN_PITCH_S)),
+        "loudness": Track(grid_s, _medians(t_s, np.where(voice, level, np.nan), grid_s, _MIN_KNOWN_S)),
         "syllable_rate": Track(grid_s, _rate(_nuclei(level, voice), t_s, spoken, grid_s)),
         "gap": _gaps(speech),
         "tremor": _tremor(t_s, np.where(spoken, f0, np.nan), level),
@@ -195,12 +196,15 @@ def _window(
 
 
 def _medians(
-    t_s: Float[np.ndarray, " frames"], values: Float[np.ndarray, " frames"], grid_s: Float[np.ndarray, " grid"]
+    t_s: Float[np.ndarray, " frames"],
+    values: Float[np.ndarray, " frames"],
+    grid_s: Float[np.ndarray, " grid"],
+    min_known_s: float,
 ) -> Float[np.ndarray, " grid"]:
     medians = np.full(len(grid_s), np.nan)
     for index, (first, last) in enumerate(zip(*_window(t_s, grid_s, _WINDOW_S), strict=True)):
         known = values[first:last][np.isfinite(values[first:last])]
-        if len(known) * _HOP_S >= _MIN_KNOWN_S:
+        if len(known) * _HOP_S >= min_known_s:
             medians[index] = np.median(known)
     return medians
 

@@ -28,7 +28,7 @@ _MIN_PAUSE_S, _PAUSE_TIMES_USUAL, _PAUSE_Z = 0.5, 1.5, 2.0
 _BLIP_S = 0.25  # a click or a cough before or after the answer does not make the silence beside it a pause
 
 # signal -> spreads and distance that it must exceed, and for how many seconds
-_RATE_FAR, _LOUDNESS_FAR, _PITCH_FAR = (2.0, 1.2, 1.0), (2.0, 4.0, 0.8), (2.0, 3.0, 0.8)
+_RATE_FAR, _LOUDNESS_FAR, _PITCH_FAR = (2.0, 1.2, 1.0), (2.0, 4.0, 0.8), (2.0, 4.0, 0.8)
 _MIN_SPEECH_OVER_NOISE_DB = 10.0  # below that the level of speech is partly that of the room
 
 _TREMOR_FAR = (3.0, 0.3, 0.25)

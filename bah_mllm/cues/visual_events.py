@@ -613,11 +613,11 @@ def _look_away(seen: _Seen) -> list[CueEvent]:
 
 
 def _tilt(seen: _Seen) -> list[CueEvent]:
-    """Tilt: head more than 8 degrees to one shoulder for 0.7 s."""
+    """Tilt: head more than 8 degrees to one shoulder for 0.7 s; to the other one, it is another tilt."""
     if not seen.has("head_roll"):
         return []
-    score = np.abs(seen.d("head_roll")) / 8
-    return _events(seen, _Rule("body.tilt", "head_roll", "deg", min_s=0.7), score, side="side")
+    rule, roll = _Rule("body.tilt", "head_roll", "deg", min_s=0.7), seen.d("head_roll")
+    return [event for score in (roll / 8, -roll / 8) for event in _events(seen, rule, score, side="side")]
 
 
 def _throw(seen: _Seen) -> list[CueEvent]:

@@ -48,7 +48,7 @@ __all__ = ["Signals", "extract_cues", "load_signals", "rendered", "show_cues"]
 NOT_DETECTABLE = "not_detectable.json"
 """File beside the cues: code to the reason why nothing looks for it."""
 
-_VERSION = 2  # counts up when signals change, so that kept ones are made anew
+_VERSION = 3  # counts up when signals change, so that kept ones are made anew
 _MIN_ABSENT_S = 1.0
 _CLAMPS = {**face.CLAMPS, **body.CLAMPS, **sound.CLAMPS}
 _POPULATION = {**face.POPULATION, **body.POPULATION, **sound.POPULATION}

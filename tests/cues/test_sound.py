@@ -219,6 +219,23 @@ def test_what_is_planted_is_found_where_it_is_and_nothing_else(plant, code, tole
     assert all(start_s - 1.5 < event.start_s < event.stop_s < stop_s + 1.5 for event in events)
 
 
+def test_three_semitones_are_melody_and_a_word_every_second_is_enough_to_know_five():
+    def sparse(semitones):
+        def plant(voice):
+            start_s = voice.t_s
+            for _ in range(4):  # 0.3 s of voice a second
+                voice.speak(0.3, f0_hz=USUAL_HZ * 2 ** (semitones / 12))
+                voice.silence(0.5)
+            return start_s, voice.t_s
+
+        return plant
+
+    melody, raised = (events_of(recording(sparse(semitones))[0]) for semitones in (3, 5))
+    assert not [event for event in melody if event.code == "audio.pitch"]
+    (pitch,) = (event for event in raised if event.code == "audio.pitch")
+    assert pitch.value / pitch.usual == pytest.approx(2 ** (5 / 12), rel=0.04)
+
+
 def test_usual_speech_holds_no_events():
     voice = Voice(21)
     voice.silence(0.4)

@@ -429,6 +429,11 @@ def test_a_lively_head_must_move_more_for_a_nod_than_a_calm_one():
     assert nods_beside(3.5) == []
 
 
+def test_a_head_that_leans_to_one_shoulder_and_then_to_the_other_tilts_twice():
+    planted = [Planted("body.tilt", 10.0, 11.5, {"roll": 14}), Planted("body.tilt", 11.55, 13.0, {"roll": -14})]
+    assert mismatches(found_in(face_tracks(Person(), planted, length_s=40, throw=[])), planted) == NOTHING
+
+
 def test_a_single_turn_of_the_head_and_back_is_no_shake():
     turn = Planted("body.look_away", 5.0, 6.0, {"yaw": 20})
     assert codes(found_in(face_tracks(Person(), [turn], length_s=40, throw=[]))) == ["body.look_away"]
