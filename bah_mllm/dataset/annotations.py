@@ -186,7 +186,8 @@ def _segments(entry: dict[object, object], *, where: str) -> tuple[Segment, ...]
     if times and len(times) == n_segments:
         in_seconds = [_time_span(span, where=where) for span in times]
     certainty = _per_segment(entry.get("certainty_ah"), n_segments)
-    cues = _per_segment(entry.get("all_cues"), n_segments)
+    named = entry.get("all_cues")
+    cues = _per_segment([named] if isinstance(named, dict | str) else named, n_segments)
     return tuple(
         Segment(
             start_frame=in_frames[index][0],
@@ -244,4 +245,7 @@ def _per_segment(value: object, n_segments: int) -> Sequence[object]:
 
 
 def _cues(value: object) -> dict[str, object]:
-    return {str(key): codes for key, codes in value.items() if codes} if isinstance(value, dict) else {}
+    """Return what annotators named, by sheet; what comes without sheets under ``cues``."""
+    if isinstance(value, dict):
+        return {str(key): codes for key, codes in value.items() if codes}
+    return {"cues": value} if value else {}

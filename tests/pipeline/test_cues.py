@@ -413,6 +413,28 @@ def test_cues_named_by_annotators_are_compared_by_segment(bah: Call, data_root: 
     assert bah("cues", "score", tmp_path / "none", "--data", data_root)[0] == 2
 
 
+@pytest.mark.parametrize(
+    "entry", [["Smile", "Gaze"], [["Smile"], ["gaze"]], "Smile, gaze", {"head": {"Smile": 1, "Gaze": 1}}]
+)
+def test_cues_named_without_sheets_are_known_by_their_names(
+    bah: Call, data_root: Path, tmp_path: Path, entry: object
+) -> None:
+    path = data_root / "video_annotation_transcript.yaml"
+    annotations = yaml.safe_load(path.read_text())
+    name = next(name for name in annotations if "Question_4" in name)
+    for all_cues in ([entry], entry):
+        if isinstance(all_cues, list) and len(all_cues) != 1:
+            continue  # one entry for each segment, and there is one
+        annotations[name]["all_cues"] = all_cues
+        path.write_text(yaml.safe_dump(annotations))
+        about = Observation(video_id=name, participant_id="90101", duration_s=6.0)
+        write_cues(tmp_path / "cues", about, [CueEvent("face.gaze", 2.0, 3.0, 2, 0.3, None, "eyes", 0.7, "facemesh")])
+        scores = json.loads(bah("cues", "score", tmp_path / "cues", "--data", data_root, "--json", "-")[1])
+        assert {code: row["n_named"] for code, row in scores["codes"].items()} == {"face.smile": 1, "face.gaze": 1}
+        assert scores["codes"]["face.gaze"]["n_both"] == 1
+        assert scores["n_unknown_entries"] == {}
+
+
 def test_false_events_a_minute_count_the_minutes_of_the_videos_alone(bah: Call, tmp_path: Path) -> None:
     cues, truth = tmp_path / "cues", tmp_path / "truth.jsonl"
     for name in ("a.mp4", "b.mp4"):
