@@ -104,7 +104,8 @@ def score(
         Path | None, typer.Option(help="JSONL with video_id, code, start_s, stop_s. [default: the demo set's]")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Data set whose annotators named cues in segments: agreement with them instead.")
+        str | None,
+        typer.Option(help="Data set (or demo) whose annotators named cues in segments: agreement with them instead."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Only this split of it. [default: everything]")] = None,
     tolerance: Annotated[float, typer.Option(help="Seconds that an event may lie off.", min=0)] = 0.2,

@@ -50,7 +50,7 @@ def print_scores(
         folder: What ``cues extract`` wrote.
         words: A disfluency corpus to judge the language rules on instead.
         truth: JSONL of true events; the demo set's where neither it nor ``data`` is given.
-        data: A data set whose annotators named cues in segments.
+        data: A data set whose annotators named cues in segments; ``demo`` is the demo set.
         split: Only this split of it.
         tolerance_s: How far an event may lie off.
         json_path: Where JSON goes.
@@ -67,7 +67,8 @@ def print_scores(
     elif folder is None:
         raise ConfigError("There is nothing to score.", remedy="Name a folder of cues, or a corpus with --words.")
     elif data is not None:
-        result = score_segments(folder, open_dataset(Path(data)), split=split, tolerance_s=tolerance_s)
+        root = demo_root() if data == "demo" else Path(data)
+        result = score_segments(folder, open_dataset(root), split=split, tolerance_s=tolerance_s)
     else:
         result = score_folder(folder, truth or demo_root() / "events.jsonl", tolerance_s=tolerance_s)
     if json_path is not None:

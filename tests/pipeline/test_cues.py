@@ -435,6 +435,17 @@ def test_cues_named_without_sheets_are_known_by_their_names(
         assert scores["n_unknown_entries"] == {}
 
 
+def test_the_demo_sets_own_cues_agree_with_its_annotations(bah: Call) -> None:
+    code, stdout, stderr = bah("cues", "score", demo_root() / "cues", "--data", "demo", "--json", "-")
+    assert code == 0, stderr
+    scores = json.loads(stdout)
+    assert scores["n_segments"] == 13
+    assert scores["n_unknown_entries"] == {}
+    for name in ("face.close_2", "body.look_away", "body.tilt", "language.filler_sound", "language.repetition"):
+        assert (scores["codes"][name]["precision"], scores["codes"][name]["recall"]) == (1.0, 1.0), name
+    assert scores["modalities"]["body"]["kappa"] == 1.0
+
+
 def test_false_events_a_minute_count_the_minutes_of_the_videos_alone(bah: Call, tmp_path: Path) -> None:
     cues, truth = tmp_path / "cues", tmp_path / "truth.jsonl"
     for name in ("a.mp4", "b.mp4"):
