@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -184,7 +183,7 @@ class FeatureStore:
                 f"not ({entry.n_frames}, {info.dim}).",
                 remedy="Delete the set's folder and run `bah-mllm features` again.",
             )
-        return StoredFeatures(values, np.asarray(is_valid), entry.n_frames, entry.fps)
+        return StoredFeatures(values, np.array(is_valid), entry.n_frames, entry.fps)
 
     def create(self, info: FeatureSet) -> None:
         """Make a set, or check that the one of that name is the same.
@@ -321,9 +320,9 @@ class FeatureStore:
 
     def _load(self, path: Path) -> np.ndarray:
         try:
-            array = _mapped(path)
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
             is_sound = path in self._checked or bool(np.isfinite(array).all())
-        except (OSError, RuntimeError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError):
             raise DataError(
                 f"The features {path} are missing or damaged.",
                 remedy="Delete the set's folder and run `bah-mllm features` again.",
@@ -362,20 +361,6 @@ def _checked_rows(
             remedy="Check the weights, keep the features as float32, or mark these frames as not valid.",
         )
     return rows
-
-
-def _mapped(path: Path) -> np.ndarray:
-    """Return an array on disk, memory-mapped without a file kept open.
-
-    ``np.load`` keeps one per array until Python 3.13, and a data set has more arrays than most systems let a process
-    have open files.
-    """
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
-    mapped = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
-    flat: np.ndarray = mapped.numpy()[found.offset :].view(found.dtype)
-    array = flat.reshape(found.shape, order="F" if np.isfortran(found) else "C")
-    array.flags.writeable = False
-    return array
 
 
 def _npy(array: np.ndarray) -> bytes:

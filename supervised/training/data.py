@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +13,7 @@ from bah_mllm.core.errors import BahError, ConfigError, DataError
 from bah_mllm.core.records import Video
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import Dataset
-from supervised.features.store import FeatureStore, StoredFeatures
+from supervised.features.store import FeatureStore
 from supervised.records import IGNORED, MODALITIES, Batch, VideoFeatures
 
 if TYPE_CHECKING:
@@ -119,6 +119,29 @@ def load_videos(
     return LoadedVideos(loaded, left_out, notes)
 
 
+class _Mapped(Mapping[str, np.ndarray]):
+    """Features of a video by modality, mapped anew at every look, so that no open file and no page stays behind.
+
+    A data set has more arrays than many systems let a process have open files, and pages that are mapped count as
+    memory of the process for as long as they are.
+    """
+
+    def __init__(self, store: FeatureStore, sets: Mapping[str, str], video_id: str, *, flipped: bool = False) -> None:
+        self._store, self._sets, self._video_id, self._flipped = store, dict(sets), video_id, flipped
+
+    def __getitem__(self, modality: str) -> np.ndarray:
+        return self._store.read(self._sets[modality], self._video_id, flipped=self._flipped).values
+
+    def __contains__(self, modality: object) -> bool:
+        return modality in self._sets
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sets)
+
+    def __len__(self) -> int:
+        return len(self._sets)
+
+
 class _Loaded(NamedTuple):
     video: VideoFeatures
     n_labels: int | None
@@ -141,6 +164,9 @@ def load_video(
             remedy="Run `bah-mllm features` again for all its sets.",
         )
     first = next(iter(stored.values()))
+    turned = {modality: name for modality, name in sets.items() if flipped and store.info(name).has_flipped}
+    for name in turned.values():
+        store.read(name, video.video_id, flipped=True)  # a damaged file is told now
     labels = dataset.frame_labels(video, n_frames=first.n_frames, fps=first.fps)
     return _Loaded(
         VideoFeatures(
@@ -149,24 +175,14 @@ def load_video(
             question=video.question,
             split=video.split,
             n_frames=first.n_frames,
-            features={modality: found.values for modality, found in stored.items()},
+            features=_Mapped(store, sets, video.video_id),
             is_valid={modality: found.is_valid for modality, found in stored.items()},
             frame_labels=None if labels is None else _fitted_to(labels, first.n_frames),
             label=video.label,
-            flipped=_flipped(store, sets, video, stored) if flipped else {},
+            flipped=_Mapped(store, turned, video.video_id, flipped=True),
         ),
         None if labels is None else len(labels),
     )
-
-
-def _flipped(
-    store: FeatureStore, sets: Mapping[str, str], video: Video, stored: Mapping[str, StoredFeatures]
-) -> dict[str, np.ndarray]:
-    return {
-        modality: store.read(sets[modality], video.video_id, flipped=True).values
-        for modality in stored
-        if store.info(sets[modality]).has_flipped
-    }
 
 
 def _fitted_to(labels: Int8[np.ndarray, " labels"], n_frames: int) -> Int8[np.ndarray, " frames"]:
@@ -243,15 +259,16 @@ def make_batch(
     """
     n_frames = n_frames or max(len(window) for _, window in windows)
     features: dict[str, torch.Tensor] = {}
-    for modality, first in videos[windows[0].video].features.items():
-        stacked = np.zeros((len(windows), n_frames, first.shape[1]), dtype=np.float32)
+    for modality in videos[windows[0].video].features:
+        rows = []
         for row, (number, window) in enumerate(windows):
-            video = videos[number]
-            values = video.features[modality]
-            if flipped is not None and flipped[row]:
-                values = video.flipped.get(modality, values)
-            span = slice(window.start, window.stop)
-            stacked[row, : len(window)] = standard.apply(modality, values[span], video.is_valid[modality][span])
+            video, span = videos[number], slice(window.start, window.stop)
+            is_turned = flipped is not None and flipped[row] and modality in video.flipped
+            values = (video.flipped if is_turned else video.features)[modality]
+            rows.append(standard.apply(modality, values[span], video.is_valid[modality][span]))
+        stacked = np.zeros((len(windows), n_frames, rows[0].shape[1]), dtype=np.float32)
+        for row, values in enumerate(rows):
+            stacked[row, : len(values)] = values
         features[modality] = torch.from_numpy(stacked)
     is_real = torch.zeros(len(windows), n_frames, dtype=torch.bool)
     targets = torch.full((len(windows), n_frames), IGNORED, dtype=torch.int64)
