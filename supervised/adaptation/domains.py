@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -27,11 +28,14 @@ __all__ = [
     "classify_rows",
     "cross_entropy",
     "embed_rows",
+    "map_domain",
     "score_rows",
     "summed",
+    "write_domain",
 ]
 
 _ROWS_AT_ONCE = 4096
+_MAPPED = ("features", "labels", "subject", "video", "t_s")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +75,19 @@ class Domain:
         return Domain(
             self.features[rows], self.labels[rows], self.subject[rows], self.video[rows], self.t_s[rows], flipped
         )
+
+
+def write_domain(folder: Path, domain: Domain) -> None:
+    """Write a domain without its mirrored twin, for ``map_domain``; files that are there are replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _MAPPED:
+        np.save(folder / f"{name}.npy", getattr(domain, name).numpy())
+
+
+def map_domain(folder: Path) -> Domain:
+    """Return the domain that ``write_domain`` wrote, memory-mapped: processes that map it share one copy."""
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _MAPPED}
+    return Domain(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
 class Answers(NamedTuple):

@@ -47,7 +47,8 @@ def adaptation_experiment(
         settings: ``features``, ``split``, ``target_split``, ``workers`` and ``seed``: see ``AdaptRequest``.
 
     Returns:
-        What ``table22.json`` holds.
+        What ``table22.json`` holds: settings, ``summary``, ``targets``, and the values of the ``paper``, None for a
+        synthetic data set.
 
     Raises:
         BahError: See ``adapt``.
@@ -108,7 +109,7 @@ def _joined(records: Mapping[str, Mapping[str, Any]], people: Mapping[str, Mappi
         "failed": {method: record["failed"] for method, record in records.items() if record["failed"]},
         "summary": summarise(targets, people, [*METHODS, *TRIVIAL]),
         "targets": {one: {"sizes": sizes[one], "metrics": targets[one]} for one in kept},
-        "paper": _paper(sizes),
+        "paper": None if first["data"]["is_synthetic"] else _paper(sizes),  # the paper's numbers are about people
     }
 
 

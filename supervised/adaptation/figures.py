@@ -38,14 +38,15 @@ def draw_subgroups(path: Path, found: Mapping[str, Any], grouping: str) -> Path:
     matplotlib = import_optional("matplotlib", extra="report", purpose="drawing figures")
     from matplotlib.figure import Figure
 
-    ours, theirs = found["summary"]["subgroups"][grouping], found["paper"]["subgroups"][grouping]
+    ours = found["summary"]["subgroups"][grouping]
+    theirs = {} if found["paper"] is None else found["paper"]["subgroups"][grouping]
     groups = sorted({*ours, *theirs})
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "hatch.linewidth": 0.5}):
         figure = Figure(figsize=(11, 4.8), dpi=100, layout="constrained")
         axes = figure.add_subplot()
         _bars(axes, groups, ours, theirs)
         axes.set_ylabel("mean F1 of A/H over targets")
-        synthetic = " (bars: demo set, synthetic)" if found["data"]["is_synthetic"] else ""
+        synthetic = " (demo set, synthetic)" if found["data"]["is_synthetic"] else ""
         axes.set_title(f"Adaptation by {_TITLES[grouping]}, target split by {found['target_split']}{synthetic}")
         axes.legend(fontsize=8, ncols=4)
         buffer = io.BytesIO()
@@ -68,7 +69,8 @@ def _bars(axes: Axes, groups: list[str], ours: Mapping[str, Any], theirs: Mappin
         marks = [(place, _f1(theirs, group, method)) for place, group in zip(places, groups, strict=True)]
         known = [(place, value) for place, value in marks if value]
         label = "the paper's value" if number == 0 else None
-        axes.plot([x for x, _ in known], [y for _, y in known], "D", color="black", markersize=4, label=label)
+        if theirs:
+            axes.plot([x for x, _ in known], [y for _, y in known], "D", color="black", markersize=4, label=label)
     labels = [f"{group}\n({'n = ' + str(ours[group]['n']) if group in ours else 'n < 2'})" for group in groups]
     axes.set_xticks(range(len(groups)), labels)
     axes.set_ylim(0, 1)

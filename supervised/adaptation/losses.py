@@ -20,7 +20,7 @@ Diversity = Literal["uniform", "none", "prior"]
 
 _N_KERNELS = 5
 _SMALLEST = 1e-5  # inside logarithms, as in the public code of SHOT and NRC
-_SMALLEST_BANDWIDTH = 1e-12  # constant features have no spread: the public code divides by zero there
+_SMALLEST_SPREAD = 1e-5  # of rows relative to their length; less is rounding, which the public code would divide by
 
 
 def mmd(
@@ -29,8 +29,8 @@ def mmd(
     """Return the squared maximum mean discrepancy of two samples under a sum of five Gaussian kernels.
 
     The kernels are exp(-D / b_i) with D the squared distance and b_i the mean squared distance of the pooled sample
-    times 1/4, 1/2, 1, 2, 4. The bandwidth carries no gradient and is at least 1e-12, so that constant features give 0.
-    The sum is not divided by five: the largest possible value is 10.
+    times 1/4, 1/2, 1, 2, 4. The bandwidth carries no gradient. The sum is not divided by five: the largest possible
+    value is 10.
 
     Args:
         source: Rows of one domain.
@@ -39,21 +39,27 @@ def mmd(
             may be slightly negative. ``biased`` keeps them and is never negative, but grows as batches shrink.
 
     Returns:
-        A scalar with gradient to both. 0 where it is undefined: a side without rows, or, unbiased, with one row.
+        A scalar with gradient to both. 0, with a gradient of 0, where it is undefined: a side without rows, or,
+        unbiased, with one row; or rows that are all the same.
 
     References:
         Gretton et al. 2012, "A kernel two-sample test", equations 3 and 5; bandwidth and kernels as in the public code
         of Zeeshan et al. 2024 (subject-based domain adaptation), which BAH's appendix E.3.1 builds on.
     """
     n, m = len(source), len(target)
+    nothing = (source.sum() + target.sum()) * 0.0
     if min(n, m) < (2 if estimator == "unbiased" else 1):
-        return (source.sum() + target.sum()) * 0.0
+        return nothing
     pooled = torch.cat([source, target])
+    length = pooled.detach().square().sum(1).mean()
+    pooled = pooled - pooled.detach().mean(0)  # distances stay, but are no longer small differences of large numbers
     squared = pooled.square().sum(1)
     distance = (squared[:, None] + squared[None, :] - 2 * pooled @ pooled.T).clamp(min=0)
     distance = distance * (1 - torch.eye(n + m, dtype=distance.dtype, device=distance.device))
     total = n + m
-    bandwidth = (distance.detach().sum() / (total * total - total)).clamp(min=_SMALLEST_BANDWIDTH)
+    bandwidth = distance.detach().sum() / (total * total - total)
+    if bandwidth <= _SMALLEST_SPREAD**2 * length:
+        return nothing
     kernel = sum(
         (torch.exp(-distance / (bandwidth * 2.0 ** (i - _N_KERNELS // 2))) for i in range(_N_KERNELS)),
         start=torch.zeros_like(distance),

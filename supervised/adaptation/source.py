@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -37,17 +37,27 @@ from supervised.adaptation.with_source import Labelled
 from supervised.features.store import FeatureStore
 from supervised.models import FeatureModel, build_model, load_model, save_model
 from supervised.models.mlp import Mlp
+from supervised.recipes.predict import load_standard
+from supervised.recipes.train import STANDARD
 from supervised.records import VideoFeatures
 from supervised.training.data import LoadedVideos, Standard, TrainingWindow, fit_standard, load_videos, make_batch
 from supervised.training.loop import fit
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int64
+    from jaxtyping import Bool, Float, Int8, Int64
 
-__all__ = ["FrameTable", "Representation", "Source", "load_source", "make_source", "read_frames", "source_digest"]
+__all__ = [
+    "FrameTable",
+    "Representation",
+    "Source",
+    "load_source",
+    "make_source",
+    "read_frames",
+    "source_digest",
+    "source_features",
+]
 
 _ABOUT = "source.json"
-_STANDARD = "standard.safetensors"
 _USUAL_FPS = 24.0  # of BAH's videos, where a file does not tell
 
 
@@ -83,19 +93,29 @@ class Representation:
     window_frames: int | None = None
     hop_frames: int | None = None
 
-    def load(self, store: FeatureStore, dataset: Dataset, videos: Sequence[Video]) -> LoadedVideos:
-        """Return videos with their features, or with an embedding in the place of them."""
-        loaded = load_videos(store, self.features, dataset, videos, flipped=True)
+    def load(
+        self, store: FeatureStore, dataset: Dataset, videos: Sequence[Video], *, flipped: bool = False
+    ) -> LoadedVideos:
+        """Return videos with their features, or with an embedding in the place of them; their mirrored twins too."""
+        loaded = load_videos(store, self.features, dataset, videos, flipped=flipped)
         if self.encoder is None:
             return loaded
         return loaded._replace(videos=[_encoded(self.encoder, video, self) for video in loaded.videos])
 
-    def read(self, store: FeatureStore, dataset: Dataset, videos: Sequence[Video]) -> FrameTable:
-        """Return the labelled frames of videos as the frame model takes them."""
-        loaded = self.load(store, dataset, videos)
+    def read(
+        self,
+        store: FeatureStore,
+        dataset: Dataset,
+        videos: Sequence[Video],
+        *,
+        flipped: bool = False,
+        is_valid_only: bool = False,
+    ) -> FrameTable:
+        """Return the labelled frames of videos as the frame model takes them; see ``read_frames``."""
+        loaded = self.load(store, dataset, videos, flipped=flipped)
         name = next(iter(self.features.values()))
         fps = {video.video_id: store.read(name, video.video_id).fps for video in loaded.videos}
-        return read_frames(loaded.videos, self.standard, fps, loaded.left_out)
+        return read_frames(loaded.videos, self.standard, fps, is_valid_only=is_valid_only)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +143,6 @@ class FrameTable:
         participant_ids: Of the domain's subject numbers.
         frame: Number of each row in its video.
         is_valid: Whether any modality says something of the frame.
-        left_out: Video to the reason why it has no frames here.
     """
 
     domain: Domain
@@ -131,57 +150,74 @@ class FrameTable:
     participant_ids: tuple[str, ...]
     frame: Int64[np.ndarray, " n"]
     is_valid: Bool[np.ndarray, " n"]
-    left_out: dict[str, str]
 
 
 def read_frames(
-    videos: Sequence[VideoFeatures], standard: Standard, fps: dict[str, float | None], left_out: dict[str, str]
+    videos: Sequence[VideoFeatures],
+    standard: Standard,
+    fps: Mapping[str, float | None],
+    *,
+    is_valid_only: bool = False,
 ) -> FrameTable:
     """Return the labelled frames of videos as rows, modalities side by side, in the precision of the store.
 
     Args:
-        videos: With features; a mirrored twin is kept where every video has one.
+        videos: With features; mirrored twins are kept where every video has one.
         standard: How features are standardised.
         fps: Frames a second by video; 24 where unknown.
-        left_out: Passed on.
+        is_valid_only: Leave frames out of which no modality says anything.
     """
-    people = tuple(dict.fromkeys(video.participant_id for video in videos))
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("x", "flipped", "y", "subject", "video", "frame", "ok")}
-    has_flipped = bool(videos) and all(video.flipped for video in videos)
-    for number, video in enumerate(videos):
-        labels = np.full(video.n_frames, -1, np.int8) if video.frame_labels is None else video.frame_labels
-        rows = np.flatnonzero(labels >= 0)
-        parts["x"].append(_side_by_side(video, standard, rows, flipped=False))
-        if has_flipped:
-            parts["flipped"].append(_side_by_side(video, standard, rows, flipped=True))
-        parts["y"].append(labels[rows].astype(np.int64))
-        parts["subject"].append(np.full(len(rows), people.index(video.participant_id)))
-        parts["video"].append(np.full(len(rows), number))
-        parts["frame"].append(rows)
-        parts["ok"].append(np.any(list(video.is_valid.values()), axis=0)[rows])
-    joined = {name: np.concatenate(arrays) if arrays else np.zeros(0, np.int64) for name, arrays in parts.items()}
+    people = {one: number for number, one in enumerate(dict.fromkeys(video.participant_id for video in videos))}
+    labels = [_labels(video) for video in videos]
+    valid = [np.any(list(video.is_valid.values()), axis=0) for video in videos]
+    rows = [np.flatnonzero((y >= 0) & (ok | (not is_valid_only))) for y, ok in zip(labels, valid, strict=True)]
+    of_video = np.repeat(np.arange(len(videos)), [len(one) for one in rows])
+    frame = np.concatenate([np.zeros(0, np.int64), *rows])
     rates = np.array([fps.get(video.video_id) or _USUAL_FPS for video in videos])
-    t_s = joined["frame"] / rates[joined["video"]] if len(videos) else np.zeros(0)
+    subject = np.array([people[video.participant_id] for video in videos], np.int64)
+    has_flipped = bool(videos) and all(video.flipped for video in videos)
     domain = Domain(
-        torch.from_numpy(joined["x"] if joined["x"].ndim == 2 else np.zeros((0, 1), np.float32)),
-        torch.from_numpy(joined["y"]),
-        torch.from_numpy(joined["subject"]),
-        torch.from_numpy(joined["video"]),
-        torch.from_numpy(t_s),
-        torch.from_numpy(joined["flipped"]) if has_flipped else None,
+        torch.from_numpy(_stacked(videos, rows, standard, flipped=False)),
+        torch.from_numpy(_at(labels, rows).astype(np.int64)),
+        torch.from_numpy(subject[of_video]),
+        torch.from_numpy(of_video),
+        torch.from_numpy(frame / rates[of_video]),
+        torch.from_numpy(_stacked(videos, rows, standard, flipped=True)) if has_flipped else None,
     )
     ids = tuple(video.video_id for video in videos)
-    return FrameTable(domain, ids, people, joined["frame"], joined["ok"].astype(bool), left_out)
+    return FrameTable(domain, ids, tuple(people), frame, _at(valid, rows).astype(bool))
+
+
+def _labels(video: VideoFeatures) -> Int8[np.ndarray, " frames"]:
+    return np.full(video.n_frames, -1, np.int8) if video.frame_labels is None else video.frame_labels
+
+
+def _at(values: Sequence[np.ndarray], rows: Sequence[Int64[np.ndarray, " rows"]]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.int8), *(one[places] for one, places in zip(values, rows, strict=True))])
+
+
+def _stacked(
+    videos: Sequence[VideoFeatures], rows: Sequence[Int64[np.ndarray, " rows"]], standard: Standard, *, flipped: bool
+) -> Float[np.ndarray, "n dim"]:
+    """Return the chosen rows of all videos; filled video by video, so that they are held once only."""
+    if not videos:
+        return np.zeros((0, 1), np.float32)
+    kind = np.result_type(*(values.dtype for video in videos for values in video.features.values()))
+    n_columns = sum(values.shape[1] for values in videos[0].features.values())
+    stacked: np.ndarray = np.empty((sum(len(one) for one in rows), n_columns), kind)
+    start = 0
+    for video, of_video in zip(videos, rows, strict=True):
+        stacked[start : start + len(of_video)] = _side_by_side(video, standard, of_video, flipped=flipped)
+        start += len(of_video)
+    return stacked
 
 
 def _side_by_side(
     video: VideoFeatures, standard: Standard, rows: Int64[np.ndarray, " rows"], *, flipped: bool
 ) -> Float[np.ndarray, "rows dim"]:
     chosen = {**video.features, **video.flipped} if flipped else video.features
-    kind = np.result_type(*(values.dtype for values in video.features.values()))
     columns = [standard.apply(name, values[rows], video.is_valid[name][rows]) for name, values in chosen.items()]
-    joined: np.ndarray = np.concatenate(columns, axis=1).astype(kind)
-    return joined
+    return np.concatenate(columns, axis=1)
 
 
 def _encoded(encoder: FeatureModel, video: VideoFeatures, how: Representation) -> VideoFeatures:
@@ -243,7 +279,8 @@ def make_source(
     model, how = (None, Representation(dict(recipe.features))) if checkpoint is None else _read_trained(checkpoint)
     videos = [video for split in recipe.source_splits if split in dataset.splits for video in dataset.videos(split)]
     if model is not None:
-        return _keep(folder, Source(model, how, _share_positive(how.read(store, dataset, videos))), "checkpoint")
+        loaded = load_videos(store, how.features, dataset, videos).videos
+        return _keep(folder, Source(model, how, _share_positive(loaded)), "checkpoint")
     loaded = how.load(store, dataset, videos).videos
     if not loaded:
         raise DataError(
@@ -253,14 +290,15 @@ def make_source(
         )
     if recipe.standardise:
         how = replace(how, standard=fit_standard(loaded, list(loaded[0].features)))
-    table = read_frames(loaded, how.standard, {}, {})
-    source = Source(_train(recipe.source_training, table, next(iter(how.features)), folder, seed), how)
-    source = replace(source, share_positive=_share_positive(table))
-    return _keep(folder, source, "trained" if checkpoint is None else "embedding")
+    table = read_frames(loaded, how.standard, {}, is_valid_only=True)
+    trained = _train(recipe.source_training, table, next(iter(how.features)), folder, seed)
+    return _keep(
+        folder, Source(trained, how, _share_positive(loaded)), "trained" if checkpoint is None else "embedding"
+    )
 
 
 def _train(settings: SourceTraining, table: FrameTable, modality: str, folder: Path, seed: int) -> Mlp:
-    domain = table.domain.take(np.flatnonzero(table.is_valid))
+    domain = table.domain
     if len(domain.labels.unique()) < 2:
         raise DataError(
             "The labelled frames of the source are not of both classes.", remedy="Give a training split with both."
@@ -280,18 +318,20 @@ def _train(settings: SourceTraining, table: FrameTable, modality: str, folder: P
     return cast("Mlp", model)
 
 
-def _share_positive(table: FrameTable) -> float | None:
-    labels = table.domain.labels.numpy()[table.is_valid]
-    return float((labels == 1).mean()) if len(labels) else None
+def _share_positive(videos: Sequence[VideoFeatures]) -> float | None:
+    """Return the share of A/H among labelled frames of which a modality says something; None without any."""
+    labels = [_labels(video)[np.any(list(video.is_valid.values()), axis=0)] for video in videos]
+    n_positive, n = (sum(int((one >= least).sum()) for one in labels) for least in (1, 0))
+    return n_positive / n if n else None
 
 
 def _keep(folder: Path, source: Source, origin: Literal["trained", "checkpoint", "embedding"]) -> Source:
     how = source.representation
     save_model(folder, source.model)
-    _write_standard(folder / _STANDARD, how.standard)
+    _write_standard(folder / STANDARD, how.standard)
     if how.encoder is not None:
         save_model(folder / "encoder", how.encoder)
-        _write_standard(folder / "encoder" / _STANDARD, how.encoder_standard)
+        _write_standard(folder / "encoder" / STANDARD, how.encoder_standard)
     about = _About(
         features=how.features,
         share_positive=source.share_positive,
@@ -317,12 +357,12 @@ def load_source(folder: Path) -> Source:
         ) from None
     how = Representation(
         dict(about.features),
-        _read_standard(folder / _STANDARD),
+        load_standard(folder),
         window_frames=about.window_frames,
         hop_frames=about.hop_frames,
     )
     if (folder / "encoder").is_dir():
-        encoder_standard = _read_standard(folder / "encoder" / _STANDARD)
+        encoder_standard = load_standard(folder / "encoder")
         how = replace(how, encoder=load_model(folder / "encoder"), encoder_standard=encoder_standard)
     return Source(cast("Mlp", load_model(folder)), how, about.share_positive)
 
@@ -343,6 +383,16 @@ def source_digest(checkpoint: Path) -> str:
     return hashlib.sha256(weights[0].read_bytes()).hexdigest()
 
 
+def source_features(checkpoint: Path) -> dict[str, str]:
+    """Return the feature sets that a checkpoint takes, by modality.
+
+    Raises:
+        BahError: There is no checkpoint of a model over features.
+    """
+    how = load_source(checkpoint).representation if (checkpoint / _ABOUT).exists() else _read_trained(checkpoint)[1]
+    return how.features
+
+
 def _seed_folder(checkpoint: Path) -> Path:
     """Return the folder of a seed: the one given, or the lowest of a training's."""
     seeds = sorted(checkpoint.glob("seed-*"), key=lambda path: (len(path.name), path.name))
@@ -360,7 +410,7 @@ def _read_trained(checkpoint: Path) -> tuple[Mlp | None, Representation]:
             remedy="Give the folder of a recipe of the kind fusion (tcn_visual, lfan ...).",
         )
     model = load_model(folder)
-    standard, features = _read_standard(folder / _STANDARD), dict(recipe["features"])
+    standard, features = load_standard(folder), dict(recipe["features"])
     if isinstance(model, Mlp):
         return model, Representation(features, standard)
     model.requires_grad_(requires_grad=False)
@@ -385,13 +435,3 @@ def _write_standard(path: Path, standard: Standard) -> None:
 
     tensors = {f"{name}.mean": values for name, values in standard.mean.items()}
     write_atomically(path, save(tensors | {f"{name}.sd": values for name, values in standard.sd.items()}))
-
-
-def _read_standard(path: Path) -> Standard:
-    from safetensors.numpy import load_file
-
-    tensors = load_file(path)
-    return Standard(
-        {name.removesuffix(".mean"): values for name, values in tensors.items() if name.endswith(".mean")},
-        {name.removesuffix(".sd"): values for name, values in tensors.items() if name.endswith(".sd")},
-    )

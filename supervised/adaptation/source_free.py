@@ -211,8 +211,6 @@ class Nrc(_SourceFree):
         embedding, logits = self._forward(model, batch)
         p = functional.softmax(logits, dim=1)
         self._bank[batch] = functional.normalize(embedding.detach().float(), dim=1).cpu()
-        former = self._scores
-        self._scores = former.clone()
         self._scores[batch] = p.detach().float().cpu()
         neighbours = find_neighbours(
             self._bank,

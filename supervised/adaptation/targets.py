@@ -123,6 +123,9 @@ def adapt_target(setting: Setting, target: FrameTable, *, participant_id: str, f
         target: Labelled frames of the participant.
         participant_id: Whose.
         folder: For checkpoints and the adapted model.
+
+    Raises:
+        RunError: The folder's checkpoint is damaged.
     """
     labels = target.domain.labels.numpy()
     split = split_target(
@@ -178,6 +181,8 @@ def _fit(setting: Setting, model: FeatureModel, train: Domain, val: Domain, fold
     try:
         fitted = fit(model, strategy, settings, folder=folder, seed=setting.seed, validate=_validate(val), quiet=True)
     except RunError as error:
+        if not error.problem.startswith("The loss"):  # a damaged checkpoint is no outcome of the method
+            raise
         return _Fitted(notes=notes, problem=error.problem)
     save_model(folder, model)
     return _Fitted(fitted.selected_epoch, list(getattr(strategy, "refreshes", [])), notes)

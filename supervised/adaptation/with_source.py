@@ -80,7 +80,7 @@ class SubjectOptions(MmdOptions):
         gamma3: Weight of the cross-entropy on pseudo-labels; with 0 this is MMD.
         tau: Threshold of the first pseudo-labels.
         tau_step: Subtracted from it at each refresh.
-        tau_min: Smallest threshold.
+        tau_min: Smallest threshold that steps lead to.
         refresh_epochs: Pseudo-labels are made anew every so many epochs.
         agree: Both views must answer alike.
         only_confident: Align confident target rows alone, as the public code does.
@@ -305,7 +305,8 @@ class SubjectBased(Alignment):
             self._target_rows = torch.nonzero(self._pseudo != IGNORED).flatten()
 
     def _refresh(self, model: nn.Module, number: int, epoch: int) -> None:
-        tau = max(self._own.tau_min, self._own.tau - self._own.tau_step * number)
+        start, step = self._own.tau, self._own.tau_step
+        tau = max(min(self._own.tau_min, start), start - step * number)
         p = functional.softmax(answer(model, self._target).logits, dim=1)
         p_flipped = functional.softmax(answer(model, self._target, flipped=True).logits, dim=1)
         if self._own.flip_probability < 1:
@@ -322,6 +323,7 @@ class SubjectBased(Alignment):
                 "tau": tau,
                 "n_kept": int(is_kept.sum()),
                 "n_kept_positive": int((self._pseudo == 1).sum()),
+                "n_right": int((is_kept & (self._pseudo == self._target.labels)).sum()),
             }
         )
 

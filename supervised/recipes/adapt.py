@@ -8,11 +8,13 @@ Read ``adapt`` from top to bottom. One target: ``supervised.adaptation.targets``
     OUT/run.json, predictions.jsonl, predictions.parquet   rows of the test frames: `bah-mllm evaluate OUT`
         adapt.json                                         metrics by target, means, wins, subgroups
         source/                                            the source model
+        source_frames/                                     while it runs, where the method needs them
         targets/<participant>/                             the adapted model, and result.json once it is done
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from shutil import rmtree
 from threading import Thread
 from typing import Any
 
@@ -34,9 +37,10 @@ from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.predictions import PredictionRow, RunStore
 from bah_mllm.predictions.manifest import write_atomically
 from bah_mllm.report.progress import say
+from supervised.adaptation.domains import map_domain, write_domain
 from supervised.adaptation.protocol import TargetSplitName
 from supervised.adaptation.recipe import METHODS, AdaptationRecipe
-from supervised.adaptation.source import load_source, make_source, source_digest
+from supervised.adaptation.source import load_source, make_source, source_digest, source_features
 from supervised.adaptation.summary import TRIVIAL, judge_target, summarise, trivial_answers
 from supervised.adaptation.targets import Setting, TargetOutcome, adapt_target, needs_source_frames, start_model
 from supervised.features.store import FeatureStore
@@ -47,6 +51,7 @@ __all__ = ["RECORD", "AdaptRequest", "adapt", "make_request"]
 
 RECORD = "adapt.json"
 _RESULT = "result.json"
+_FRAMES = "source_frames"
 
 
 class AdaptRequest(BaseModel):
@@ -112,11 +117,8 @@ def adapt(request: AdaptRequest) -> dict[str, Any]:
     """
     dataset, split = dataset_and_split(request.data, request.split)
     store = FeatureStore(request.features)
-    if request.source is None:
-        for name in request.recipe.features.values():
-            store.info(name)
     targets = _targets(dataset, split, request.targets)
-    with _one_thread(), RunStore(request.out, **_about(request, dataset, store, split)) as run:
+    with _one_thread(), RunStore(request.out, **_about(request, dataset, store, split, targets)) as run:
         run.manifest.data = {"name": dataset.name, "edition": dataset.edition, "fingerprint": dataset.fingerprint()}
         make_source(
             request.recipe,
@@ -156,15 +158,25 @@ def _targets(dataset: Dataset, split: str | None, chosen: Sequence[str] | None) 
     return {one: videos for one, videos in people.items() if chosen is None or one in chosen}
 
 
-def _about(request: AdaptRequest, dataset: Dataset, store: FeatureStore, split: str | None) -> dict[str, Any]:
-    """Return what the run folder tells besides its rows."""
-    names = request.recipe.features.values() if request.source is None else ()
+def _about(
+    request: AdaptRequest, dataset: Dataset, store: FeatureStore, split: str | None, targets: Mapping[str, list[Video]]
+) -> dict[str, Any]:
+    """Return what the run folder tells besides its rows.
+
+    Raises:
+        BahError: Features that are needed are not there, or the source is no model over features.
+    """
+    names = (request.recipe.features if request.source is None else source_features(request.source)).values()
+    of_source = [video for name in _source_splits(request.recipe, dataset) for video in dataset.videos(name)]
+    videos = [*of_source, *(video for several in targets.values() for video in several)]
+    held = "\n".join(f"{name},{one.video_id},{store.digest(name, one.video_id)}" for name in names for one in videos)
     identity = {
         "level": Level.FRAME.value,
         "system": _system(request.recipe),
         "split": split,
         "recipe": _comparable(request.recipe),
         "feature_sets": [store.info(name).model_dump() for name in names],
+        "features_held": hashlib.sha256(held.encode()).hexdigest(),
         "source": None if request.source is None else source_digest(request.source),
         "target_split": request.target_split,
         "targets": None if request.targets is None else list(request.targets),
@@ -174,10 +186,7 @@ def _about(request: AdaptRequest, dataset: Dataset, store: FeatureStore, split: 
     notes = [f"target split by {request.target_split}: rows are of the test part of each target's frames alone"]
     if request.target_split == "frame":
         notes.append("test frames have neighbours among the training frames, as in the paper: results are optimistic")
-    sources = {
-        video.participant_id for name in _source_splits(request.recipe, dataset) for video in dataset.videos(name)
-    }
-    n_known = len(sources & {video.participant_id for video in dataset.videos(split)})
+    n_known = len({video.participant_id for video in of_source} & targets.keys())
     if n_known:
         notes.append(f"{n_known} participants are targets and in the source: the source model knows their labels")
     if dataset.is_synthetic:
@@ -256,15 +265,25 @@ def _one_thread() -> Iterator[None]:
 
 def _outcomes(request: AdaptRequest, participants: Sequence[str]) -> Iterator[TargetOutcome]:
     """Yield what became of each target, in the order in which they end."""
-    text = request.model_dump_json()
     if not participants:
         return
-    _context(text)  # once, before several processes would train the same starting model
-    if request.workers == 1:
-        for participant in participants:
-            yield _adapt_one(text, participant)
-        return
+    text = request.model_dump_json()
     _context.cache_clear()
+    _write_source_frames(request)
+    try:
+        _context(text)  # once, before several processes would train the same starting model
+        if request.workers == 1:
+            for participant in participants:
+                yield _adapt_one(text, participant)
+        else:
+            _context.cache_clear()
+            yield from _by_workers(request, text, participants)
+    finally:
+        _context.cache_clear()
+        rmtree(request.out / _FRAMES, ignore_errors=True)
+
+
+def _by_workers(request: AdaptRequest, text: str, participants: Sequence[str]) -> Iterator[TargetOutcome]:
     workers = min(request.workers, len(participants))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         futures = [pool.submit(_adapt_one, text, participant) for participant in participants]
@@ -307,28 +326,40 @@ def _context(request_json: str) -> _Context:
     dataset, split = dataset_and_split(request.data, request.split)
     store = FeatureStore(request.features)
     source = load_source(request.out / "source")
-    frames = None
-    if needs_source_frames(recipe.method):
-        videos = [video for name in _source_splits(recipe, dataset) for video in dataset.videos(name)]
-        table = source.representation.read(store, dataset, videos)
-        frames = table.domain.take(table.is_valid.nonzero()[0])
-        if len(frames) < 2:
-            raise DataError(
-                f"The method {recipe.method} needs frames of the source, but there are {len(frames)}.",
-                remedy="Give a data set with a training split and its features, or a source-free method (shot, nrc).",
-            )
+    frames = map_domain(request.out / _FRAMES) if needs_source_frames(recipe.method) else None
     start = start_model(recipe, source, frames, request.out / "subject_stage", seed=request.seed)
     setting = Setting(recipe, source, frames, start, request.target_split, request.seed)
     return _Context(request, dataset, store, _targets(dataset, split, None), setting)
 
 
+def _write_source_frames(request: AdaptRequest) -> None:
+    """Write the frames of the source that a method needs, for all processes to map: of BAH, a GB or so.
+
+    Raises:
+        DataError: There are none.
+    """
+    if not needs_source_frames(request.recipe.method):
+        return
+    dataset, _ = dataset_and_split(request.data, request.split)
+    videos = [video for name in _source_splits(request.recipe, dataset) for video in dataset.videos(name)]
+    how = load_source(request.out / "source").representation
+    frames = how.read(FeatureStore(request.features), dataset, videos, is_valid_only=True).domain
+    if len(frames) < 2:
+        raise DataError(
+            f"The method {request.recipe.method} needs frames of the source, but there are {len(frames)}.",
+            remedy="Give a data set with a training split and its features, or a source-free method (shot, nrc).",
+        )
+    write_domain(request.out / _FRAMES, frames)
+
+
 def _adapt_one(request_json: str, participant: str) -> TargetOutcome:
     """Adapt to one target, in any process."""
     shared = _context(request_json)
-    how = shared.setting.source.representation
+    how, videos = shared.setting.source.representation, shared.targets[participant]
+    has_two_views = shared.request.recipe.method == "sub_based"
     return adapt_target(
         shared.setting,
-        how.read(shared.store, shared.dataset, shared.targets[participant]),
+        how.read(shared.store, shared.dataset, videos, flipped=has_two_views),
         participant_id=participant,
         folder=_result_file(shared.request.out, participant).parent,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,8 @@ def test_pseudo_labels_are_made_every_four_epochs_with_a_falling_threshold():
 def test_the_threshold_stops_at_its_floor():
     taus = [entry["tau"] for entry in refreshed(8, refresh_epochs=2, tau=0.9, tau_step=0.06).refreshes]
     assert taus == pytest.approx([0.9, 0.84, 0.8, 0.8])
+    taus = [entry["tau"] for entry in refreshed(4, refresh_epochs=2, tau=0.7).refreshes]
+    assert taus == pytest.approx([0.7, 0.7])  # a lower start is kept
 
 
 def test_a_lower_threshold_adds_frames_unless_only_kept_ones_are_scored_again():
@@ -158,6 +161,15 @@ def test_a_lower_threshold_adds_frames_unless_only_kept_ones_are_scored_again():
     free, shrinking = (refreshed(5, only_shrink=shrink, **grow).refreshes for shrink in (False, True))
     assert free[0]["n_kept"] == shrinking[0]["n_kept"] < free[1]["n_kept"]
     assert shrinking[1]["n_kept"] <= shrinking[0]["n_kept"]
+
+
+def test_each_refresh_tells_how_many_kept_frames_are_labelled_as_the_target_is():
+    target = replace(TARGETS["usual"], flipped=None)  # both views are the same: labels are the model's answers
+    strategy = SubjectBased(SOURCE, target, SubjectOptions(batch_frames=16, tau=0.5), seed=0)
+    strategy.begin_epoch(model(), 0)
+    is_right = torch.from_numpy(score_rows(model(), target) > 0.5) == target.labels
+    assert strategy.refreshes[0]["n_right"] == int(is_right.sum())
+    assert 0 < int(is_right.sum()) < len(target)
 
 
 def test_no_confident_frame_leaves_the_pseudo_label_term_out(tmp_path):
