@@ -34,10 +34,12 @@ def train(
     from supervised.recipes.files import read_recipe
     from supervised.recipes.train import TrainRequest
     from supervised.recipes.train import train as run
+    from supervised.training.loop import Shard
 
     resolved = read_recipe(recipe, set_ or ())
     run(resolved, TrainRequest(data, out, features, cues, parse_seeds(seeds)))
-    typer.echo(str(out))
+    if Shard.current().rank == 0:
+        typer.echo(str(out))
 
 
 def predict(

@@ -4,9 +4,9 @@ What is random in an epoch depends on the seed, the epoch and the process alone,
 of each epoch: a run killed anywhere goes on from its last epoch to the same weights as an uninterrupted one (bit-equal
 on a CPU with the same number of threads).
 
-Several processes (``accelerate launch``) share each batch: a strategy made with their ``shard`` yields its part, and
-gradients are summed over processes with the weights of the parts, so that the step is the one that a single process
-would make. Normalisation layers see their own part only, and dropout draws anew in every process: with
+Several processes (``accelerate launch``; ``torchrun`` on CPUs) share each batch: a strategy made with their ``shard``
+yields its part, and gradients are summed over processes with the weights of the parts, so that the step is the one that
+a single process would make. Normalisation layers see their own part only, and dropout draws anew in every process: with
 ``freeze_normalisation`` and without dropout the results agree to float noise, otherwise only in kind.
 """
 

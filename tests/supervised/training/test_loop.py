@@ -357,7 +357,8 @@ _SCRIPT = """
 import sys, torch
 from pathlib import Path
 from accelerate import PartialState
-PartialState(cpu=True)
+state = PartialState(cpu=True)
+Path(f"{sys.argv[1]}-{state.process_index}-of-{state.num_processes}").touch()
 from supervised.models import build_model
 from supervised.training.classification import Classification, ClassificationSettings
 from supervised.training.loop import LoopSettings, Shard, fit
@@ -375,10 +376,11 @@ fit(model, strategy, settings, folder=Path(sys.argv[1]), quiet=True)
 def test_two_processes_make_the_steps_of_one(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(_SCRIPT)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--mixed_precision", "no"]
-    two = [*launch, "--num_processes", "2", "--num_machines", "1", "--dynamo_backend", "no", "--main_process_port", "0"]
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run([sys.executable, str(script), str(tmp_path / "one")], check=True)
     subprocess.run([*two, str(script), str(tmp_path / "two")], check=True)
+    there = {path.name for path in tmp_path.glob("*-of-*")}
+    assert there == {"one-0-of-1", "two-0-of-2", "two-1-of-2"}  # `accelerate launch --cpu` starts one process only
     one, both = (load_file(tmp_path / name / "selected-1.safetensors") for name in ("one", "two"))
     assert max((one[name] - both[name]).abs().max().item() for name in one) < 1e-5
     losses = [np.loadtxt(tmp_path / name / "log.csv", delimiter=",", skiprows=1)[:, 2] for name in ("one", "two")]
