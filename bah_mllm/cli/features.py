@@ -22,7 +22,10 @@ def features(
     ),
     visual: Annotated[
         list[str] | None,
-        typer.Option(help="Backbone over faces: resnet18, 34, 50, 101, 152 or apvit; repeat for several."),
+        typer.Option(
+            help="Backbone over faces: resnet18, resnet34, resnet50, resnet101, resnet152, ir50, apvit, or tiny for "
+            "trials; repeat for several."
+        ),
     ] = None,
     audio: Annotated[list[str] | None, typer.Option(help="vggish.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="bert: words by a BERT-family model.")] = None,
@@ -51,7 +54,7 @@ def features(
     ] = False,
     hold_words: Annotated[bool, typer.Option("--hold-words", help="Keep a word through the silence after it.")] = False,
     suffix: Annotated[str, typer.Option(help="Added to the names of the sets.")] = "",
-    dtype: Annotated[str, typer.Option(help="float16 or float32, on disk.")] = "float16",
+    dtype: Annotated[str, typer.Option(help="float16 (float32 for videos beyond its range) or float32.")] = "float16",
     split: Annotated[str | None, typer.Option(help="Only this split. [default: everything]")] = None,
     workers: Annotated[int, typer.Option(help="Videos worked on at the same time.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

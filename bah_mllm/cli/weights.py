@@ -23,7 +23,9 @@ def _weights() -> None:
 def import_(
     source: Annotated[Path, typer.Argument(help="model.pt of the authors' published code, or the folder with it.")],
     *,
-    model: Annotated[str, typer.Option(help="lfan, can, mt or jmt; or a backbone: resnet18 ... resnet152, apvit.")],
+    model: Annotated[
+        str, typer.Option(help="lfan, can, mt or jmt; or a backbone: resnet18 ... resnet152, ir50 or apvit.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     window_frames: Annotated[
         int | None,

@@ -38,7 +38,7 @@ class SetCounts:
     Args:
         n_videos: With features.
         n_frames: Rows of these.
-        n_reused: Videos that were there already.
+        n_reused: Videos of these that were there already.
         problems: Videos without features, and why.
     """
 
@@ -137,13 +137,13 @@ def _planned(contents: Sequence[Content], extractors: Sequence[Extractor], store
     plan = _Plan()
     planned: set[str] = set()
     for content in contents:
-        content_digest = file_digest(content.path) if content.path is not None else b""
+        content_digest = _content_digest(content)
         fresh, shared = {}, {}
         for extractor in extractors:
             for name in extractor.sets:
                 digest = extractor.digest(name, content, content_digest)
                 if store.share(name, content.video_id, digest):
-                    plan.reused[name] += 1
+                    plan.reused[name] += store.problem(name, content.video_id) is None
                 elif digest in planned:
                     shared[name] = digest
                 else:
@@ -154,6 +154,15 @@ def _planned(contents: Sequence[Content], extractors: Sequence[Extractor], store
         if shared:
             plan.twins.append(_Job(content, shared))
     return plan
+
+
+def _content_digest(content: Content) -> bytes:
+    if content.path is None:
+        return b""
+    try:
+        return file_digest(content.path)
+    except OSError as error:  # nobody may read it, say: then reading it will be its problem
+        return type(error).__name__.encode()
 
 
 def _work_off(

@@ -52,7 +52,7 @@ class FeatureRequest:
         is_faithful: Align sound and words as the published code does; adds ``-faithful`` to their names.
         is_held: Keep a word through the silence after it.
         suffix: Added to the names of all sets.
-        dtype: ``float16`` or ``float32``, on disk.
+        dtype: ``float16`` or ``float32``, on disk; rows too large for the first are kept in the second.
         device: ``auto``, ``cpu``, ``cuda`` ...
         batch: Faces that a backbone sees at once, at least 1.
 
@@ -266,12 +266,15 @@ class _Faces:
         source = "shipped crops" if reading.content.crops else self._detector
         note = f"{source}: a face in {int(is_valid.sum()):,} of {len(is_valid):,} frames"
         return {
-            name: Rows(
-                np.concatenate(rows[name]),
-                is_valid,
-                reading.fps,
-                np.concatenate(flipped[name]) if flipped[name] else None,
-                note,
+            name: _kept(
+                Rows(
+                    np.concatenate(rows[name]),
+                    is_valid,
+                    reading.fps,
+                    np.concatenate(flipped[name]) if flipped[name] else None,
+                    note,
+                ),
+                self._request.dtype,
             )
             for name in names
         }
@@ -302,7 +305,7 @@ class _Faces:
             batch = torch.from_numpy(np.ascontiguousarray(faces)).to(self._device)
             with torch.inference_mode():
                 rows[is_valid] = self._backbones[name](batch).float().cpu().numpy()
-        return _kept(rows, self._request.dtype)
+        return rows
 
 
 class _Sound:
@@ -335,7 +338,7 @@ class _Sound:
             values, is_valid = embed_sound(
                 self._network, samples, times_s, fps=reading.fps, is_faithful=self._request.is_faithful
             )
-        rows = Rows(_kept(values, self._request.dtype), is_valid, reading.fps)
+        rows = _kept(Rows(values, is_valid, reading.fps), self._request.dtype)
         return dict.fromkeys(names, rows)
 
 
@@ -373,7 +376,7 @@ class _Words:
                 hold=self._request.is_held,
                 is_faithful=self._request.is_faithful,
             )
-        rows = Rows(_kept(values, self._request.dtype), is_valid, reading.fps, note=note)
+        rows = _kept(Rows(values, is_valid, reading.fps, note=note), self._request.dtype)
         return dict.fromkeys(names, rows)
 
 
@@ -400,9 +403,14 @@ def _batches(
         yield stacked, np.array([face is not None for face in held])
 
 
-def _kept(values: np.ndarray, dtype: str) -> np.ndarray:
-    with np.errstate(over="ignore"):  # infinity is refused when it is written
-        return values.astype(dtype)
+def _kept(rows: Rows, dtype: str) -> Rows:
+    """Return rows as they are kept: in float32, with a note, where float16 cannot hold them (random deep networks)."""
+    arrays = [array for array in (rows.values, rows.flipped) if array is not None]
+    if dtype == "float16" and max(float(np.abs(array).max(initial=0)) for array in arrays) > np.finfo(np.float16).max:
+        dtype, note = "float32", "kept as float32, being too large for float16"
+        rows = rows._replace(note=f"{rows.note}; {note}" if rows.note else note)
+    flipped = None if rows.flipped is None else rows.flipped.astype(dtype)
+    return rows._replace(values=rows.values.astype(dtype), flipped=flipped)
 
 
 def _faithful(request: FeatureRequest) -> str:

@@ -167,7 +167,7 @@ def _labelled_examples(
             f"The data set {dataset.name} has no split {' or '.join(splits)}.",
             remedy=f"Choose train_splits from: {', '.join(dataset.splits)}.",
         )
-    chosen = [video for split in available for video in dataset.videos(split)] or list(dataset.videos())
+    chosen = [video for split in available for video in dataset.videos(split)] if dataset.splits else dataset.videos()
     labelled = [video for video in chosen if video.label is not None]
     recipe, embed, note = embedder(recipe)
     examples = read_examples(recipe, dataset, labelled, cues=cues, embed=embed)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
-from bah_mllm.core.loading import load_named
+from bah_mllm.core.loading import import_optional, load_named
 from bah_mllm.dataset.yaml_files import load_yaml
 from bah_mllm.predictions.manifest import write_atomically
 from bah_mllm.report.progress import say
@@ -417,10 +417,9 @@ def _read_file(name: str, path: Path) -> _Weights:
 
 
 def _read_hub(name: str, source: str) -> _Weights:
-    from transformers import ResNetModel
-
+    transformers = import_optional("transformers", extra="llm", purpose="weights of the hub")
     try:
-        model = ResNetModel.from_pretrained(source)
+        model = transformers.ResNetModel.from_pretrained(source, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise PrerequisiteError(
             f"There are no weights of {name} at {source}: no such folder or file, nor such a ResNet on the hub.",

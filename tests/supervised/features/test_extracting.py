@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from bah_mllm.media import read_frames
 from supervised.features import FeatureStore, extracting, extractors
 from supervised.features.extracting import extract_features
 from supervised.features.extractors import FeatureRequest
-from supervised.models.backbones import build_backbone
+from supervised.models.backbones import BACKBONES, build_backbone
 
 N_FRAMES = {"a": 30, "b": 13, "c": 41}
 FACES = FeatureRequest(visual=("tiny",), is_random=True)
@@ -268,21 +269,58 @@ def test_faithful_sets_have_names_of_their_own(root: Path, tmp_path: Path, bert_
     assert store.read("bert-faithful", name_of("a")).is_valid.all()
 
 
-def test_a_backbone_that_overflows_is_told_with_its_rows(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def louder(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+    """Let backbones give features that are multiplied."""
     build = extractors.build_backbone
 
     def loud(*arguments: object, **options: object) -> object:
         backbone = build(*arguments, **options)
         embed = backbone.embed
-        backbone.embed = lambda image: embed(image) * 1e9
+        backbone.embed = lambda image: embed(image) * factor
         return backbone
 
     monkeypatch.setattr(extractors, "build_backbone", loud)
+
+
+def test_features_too_large_for_float16_are_kept_as_float32(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract_features(root, tmp_path / "f", replace(FACES, has_flipped=True, dtype="float32"))
+    louder(monkeypatch, 2.0**30)
+    extract_features(root, tmp_path / "loud", replace(FACES, has_flipped=True))
+    plain, loud = FeatureStore(tmp_path / "f"), FeatureStore(tmp_path / "loud")
+    for is_flipped in (False, True):
+        wanted, found = (store.read("face-tiny", name_of("b"), flipped=is_flipped).values for store in (plain, loud))
+        assert found.dtype == np.float32
+        assert np.allclose(found, wanted * 2.0**30, rtol=1e-5)
+    assert loud.note("face-tiny", name_of("b")).endswith("kept as float32, being too large for float16")
+
+
+def test_a_backbone_without_finite_features_is_told_with_its_rows(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    louder(monkeypatch, np.nan)
     done = extract_features(root, tmp_path / "f", FACES)
     assert done.n_problems == 3
     assert "12 of 13 rows" in done.sets["face-tiny"].problems[name_of("b")]
+    again = extract_features(root, tmp_path / "f", FACES)
+    assert again.sets["face-tiny"].n_reused == 0  # what is known to fail is not there
+
+
+def test_a_file_that_cannot_be_read_is_the_problem_of_its_video(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bert_folder: Path
+) -> None:
+    original = extracting.file_digest
+
+    def file_digest(path: Path) -> bytes:
+        if path.name == Path(name_of("b")).name:
+            raise PermissionError(13, "Permission denied")
+        return original(path)
+
+    monkeypatch.setattr(extracting, "file_digest", file_digest)
+    (root / name_of("b")).write_bytes(b"as if nobody could read it")
+    done = extract_features(root, tmp_path / "f", FeatureRequest(text=("bert",), text_model=str(bert_folder)))
+    assert list(done.sets["bert"].problems) == [name_of("b")]
 
 
 def test_a_transcript_file_that_is_broken_is_the_problem_of_its_video(
@@ -322,6 +360,12 @@ def test_what_cannot_be_done_is_refused_in_two_lines(
     assert code == 2
     assert problem in err.splitlines()[-2]
     assert err.splitlines()[-1].startswith("  try: ")
+
+
+def test_the_help_names_every_backbone(bah: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = bah("features", "--help")
+    assert code == 0
+    assert set(BACKBONES) <= set(re.findall(r"[a-z]+[0-9]*", out))
 
 
 def _command(root: Path, out: Path, *more: str) -> list[str]:
