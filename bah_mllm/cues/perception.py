@@ -26,7 +26,7 @@ from bah_mllm.core.loading import import_optional
 from bah_mllm.cues.body import N_BODY_POINTS, N_HAND_POINTS, body_tracks
 from bah_mllm.cues.face import N_POINTS, derived_face_tracks, face_signals
 from bah_mllm.cues.records import Track
-from bah_mllm.media.containers import decode, open_media, video_stream
+from bah_mllm.media.frames import FramePass
 from bah_mllm.media.resizing import clockwise_turns
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ _WRISTS, _OUT_OF_REACH = (15, 16), 1.8  # heights: seen at the picture's lower e
 _SHORT_EDGE_PX, _LONG_EDGE_PX = 480, 1280  # larger pictures are scaled down: the models look at 192 to 256 pixels
 _MAX_ASPECT = 50  # as in decoding: a picture of 1 x 10,000 pixels shows nobody
 _CHUNK_FRAMES = 256  # 3 MB of mesh points at a time, whatever the length of the video
-_USUAL_STEP_S = 1 / 24  # between frames without times
-_MAX_STEP_S = 3600.0  # a gap of more than an hour between two frames is a broken time
 
 
 class LandmarkBackend(Protocol):
@@ -137,11 +135,13 @@ def perceive(path: Path, *, backend: LandmarkBackend | None = None, sampling: Sa
         MediaError: The file cannot be read, or none of it decodes.
         PrerequisiteError: mediapipe is not installed.
     """
+    import av.video.reformatter
+
     if backend is None:
         with MediapipeBackend() as own:
             return perceive(path, backend=own, sampling=sampling)
     sampling = sampling or Sampling()
-    pass_ = _Pass(path)
+    pass_, reformatter = FramePass(path), av.video.reformatter.VideoReformatter()
     face_due, body_due = _Due(sampling.face_hz), _Due(sampling.body_hz)
     with ThreadPoolExecutor(max_workers=1) as worker:
         watched = _Watched(backend, worker)
@@ -152,7 +152,7 @@ def perceive(path: Path, *, backend: LandmarkBackend | None = None, sampling: Sa
                 if frame is None:
                     break
                 is_face_due, is_body_due = face_due(t_s), body_due(t_s)
-                picture = pass_.picture(frame) if is_face_due or is_body_due else None
+                picture = _picture(frame, reformatter, path) if is_face_due or is_body_due else None
             if picture is not None:
                 watched.look(picture, t_s, face=is_face_due, body=is_body_due)
         watched.finish()
@@ -194,61 +194,19 @@ class _Due:
         return is_due
 
 
-@dataclass(slots=True)
-class _Pass:
-    """One reading of a file from start to end."""
-
-    path: Path
-    n_frames: int = 0
-    n_corrupt: int = 0
-    last_s: float = 0.0
-    step_s: float = _USUAL_STEP_S
-    reformatter: Any = None
-
-    def frames(self) -> Iterator[tuple[Any, float]]:
-        """Yield every frame that decodes, with a time from the first one that always grows."""
-        import av.video.reformatter
-
-        self.reformatter = av.video.reformatter.VideoReformatter()
-        with open_media(self.path) as container:
-            stream = video_stream(container, self.path)
-            origin = None
-            for frame in decode(container, stream):
-                if frame is None:
-                    self.n_corrupt += 1
-                    continue
-                self.n_corrupt += bool(frame.is_corrupt)
-                origin = frame.pts if origin is None else origin
-                has_time = frame.pts is not None and origin is not None
-                yield frame, self._advance(float((frame.pts - origin) * stream.time_base) if has_time else None)
-
-    def _advance(self, t_s: float | None) -> float:
-        """Return the time of the next frame; one that is missing, or not after the last, is the usual step later."""
-        self.n_frames += 1
-        if self.n_frames == 1:
-            return 0.0
-        if t_s is None or not 1e-3 < t_s - self.last_s < _MAX_STEP_S:
-            t_s = self.last_s + self.step_s
-        else:
-            self.step_s = min(t_s - self.last_s, 1.0)
-        self.last_s = t_s
-        return t_s
-
-    def picture(self, frame: Any) -> UInt8[np.ndarray, "height width 3"]:  # noqa: ANN401
-        """Return a frame as an upright RGB picture, scaled down where it is large."""
-        short, long = sorted((frame.width, frame.height))
-        if long > _MAX_ASPECT * short:
-            raise MediaError(
-                f"{self.path} has a frame of {frame.width} x {frame.height} px, which is too elongated.",
-                remedy=f"Give videos whose longer edge is at most {_MAX_ASPECT} times the shorter.",
-            )
-        scale = min(1.0, _SHORT_EDGE_PX / short, _LONG_EDGE_PX / long)
-        width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-        # One thread: swscale would otherwise start one for every core, in every process that decodes.
-        small = self.reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1
+def _picture(frame: Any, reformatter: Any, path: Path) -> UInt8[np.ndarray, "height width 3"]:  # noqa: ANN401
+    """Return a frame as an upright RGB picture, scaled down where it is large."""
+    short, long = sorted((frame.width, frame.height))
+    if long > _MAX_ASPECT * short:
+        raise MediaError(
+            f"{path} has a frame of {frame.width} x {frame.height} px, which is too elongated.",
+            remedy=f"Give videos whose longer edge is at most {_MAX_ASPECT} times the shorter.",
         )
-        return np.ascontiguousarray(np.rot90(small.to_ndarray(), -clockwise_turns(frame)))
+    scale = min(1.0, _SHORT_EDGE_PX / short, _LONG_EDGE_PX / long)
+    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    # One thread: swscale would otherwise start one for every core, in every process that decodes.
+    small = reformatter.reformat(frame, width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
+    return np.ascontiguousarray(np.rot90(small.to_ndarray(), -clockwise_turns(frame)))
 
 
 @dataclass(slots=True)

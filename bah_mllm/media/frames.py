@@ -16,7 +16,7 @@ from bah_mllm.media.resizing import upright_rgb
 if TYPE_CHECKING:
     from jaxtyping import Float64, UInt8
 
-__all__ = ["frame_times", "read_frames"]
+__all__ = ["FramePass", "frame_times", "read_frames"]
 
 _USUAL_STEP_S = 1 / 24  # between frames without times
 _MAX_STEP_S = 3600.0  # a gap of more than an hour between two frames is a broken time
@@ -25,8 +25,7 @@ _MAX_STEP_S = 3600.0  # a gap of more than an hour between two frames is a broke
 def read_frames(path: Path) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"], float]]:
     """Yield every frame that decodes, upright and in its own size, as RGB with its time in seconds.
 
-    The first frame is at 0 s and times grow; a frame without a time, or with one that is not after the last, is one
-    usual step later. One frame is held at a time, whatever the length of the video.
+    Times are those of ``FramePass``. One frame is held at a time, whatever the length of the video.
 
     Raises:
         MediaError: The file cannot be read. (Nothing is yielded where no frame decodes.)
@@ -34,7 +33,7 @@ def read_frames(path: Path) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"
     import av.video.reformatter
 
     reformatter = av.video.reformatter.VideoReformatter()
-    for frame, t_s in _decoded(path):
+    for frame, t_s in FramePass(path).frames():
         yield upright_rgb(frame, reformatter), t_s
 
 
@@ -44,36 +43,58 @@ def frame_times(path: Path) -> Float64[np.ndarray, " frames"]:
     Raises:
         MediaError: The file cannot be read, or none of it decodes.
     """
-    times_s = np.array([t_s for _, t_s in _decoded(path)], dtype=np.float64)
+    times_s = np.array([t_s for _, t_s in FramePass(path).frames()], dtype=np.float64)
     if not len(times_s):
         raise MediaError(f"No frame of {path} can be decoded.", remedy="Copy the file again, or convert it to H.264.")
     return times_s
 
 
 @dataclass(slots=True)
-class _Clock:
-    """Gives every frame a time that grows."""
+class FramePass:
+    """One reading of a video from start to end; what it found grows while ``frames`` runs.
 
-    origin: int | None = None
-    last_s: float | None = None
+    Args:
+        path: A video file.
+        n_frames: Frames that decode, so far.
+        n_corrupt: Packets that did not decode, and frames that the decoder marks as damaged, so far.
+        last_s: Time of the last frame.
+        step_s: Time between the last two frames, or the usual one.
+    """
+
+    path: Path
+    n_frames: int = 0
+    n_corrupt: int = 0
+    last_s: float = 0.0
     step_s: float = _USUAL_STEP_S
 
-    def __call__(self, frame: Any, stream: Any) -> float:  # noqa: ANN401
-        if self.last_s is None:
-            self.origin, self.last_s = frame.pts, 0.0
+    def frames(self) -> Iterator[tuple[Any, float]]:
+        """Yield every frame that decodes, as PyAV has it, with its time in seconds.
+
+        The first frame is at 0 s and times grow; a frame without a time, or with one that is not after the last, is
+        one usual step later.
+
+        Raises:
+            MediaError: The file cannot be read.
+        """
+        with open_media(self.path) as container:
+            stream = video_stream(container, self.path)
+            origin = None
+            for frame in decode(container, stream):
+                if frame is None:
+                    self.n_corrupt += 1
+                    continue
+                self.n_corrupt += bool(frame.is_corrupt)
+                origin = frame.pts if self.n_frames == 0 else origin
+                has_time = frame.pts is not None and origin is not None
+                yield frame, self._advance(float((frame.pts - origin) * stream.time_base) if has_time else None)
+
+    def _advance(self, t_s: float | None) -> float:
+        self.n_frames += 1
+        if self.n_frames == 1:
             return 0.0
-        t_s = None if frame.pts is None or self.origin is None else float((frame.pts - self.origin) * stream.time_base)
         if t_s is None or not 1e-3 < t_s - self.last_s < _MAX_STEP_S:
             t_s = self.last_s + self.step_s
         else:
             self.step_s = min(t_s - self.last_s, 1.0)
         self.last_s = t_s
         return t_s
-
-
-def _decoded(path: Path) -> Iterator[tuple[Any, float]]:
-    with open_media(path) as container:
-        stream, clock = video_stream(container, path), _Clock()
-        for frame in decode(container, stream):
-            if frame is not None:
-                yield frame, clock(frame, stream)

@@ -15,6 +15,7 @@ from bah_mllm.cues import body, face, perception
 from bah_mllm.cues.perception import MediapipeBackend, Sampling, perceive
 from bah_mllm.cues.usual import pool
 from bah_mllm.cues.visual_events import visual_events
+from bah_mllm.media import FramePass
 
 DEMO = Path(face.__file__).parents[1] / "dataset" / "demo_set"
 FRAMES = {"face.close_2", "face.eyebrow", "face.smile", "face.hanging", "body.look_away", "body.tilt", "face.blink"}
@@ -206,7 +207,7 @@ def test_times_come_from_the_frames_and_always_grow(tmp_path):
 
 
 def test_a_missing_backward_or_absurd_time_is_the_usual_step_after_the_last():
-    pass_ = perception._Pass(Path("v.mp4"))
+    pass_ = FramePass(Path("v.mp4"))
     times = [pass_._advance(t_s) for t_s in (5.0, 0.05, None, 0.02, -3.0, 1e9, 0.35)]
     assert times == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35])
 
