@@ -89,9 +89,14 @@ def train(recipe: BaseModel, request: TrainRequest) -> dict[str, Any]:
     Raises:
         BahError: Data, features and recipe do not go together, or the folder holds something else.
     """
+    kind = getattr(recipe, "kind", "")
+    if kind not in TRAINERS:
+        raise ConfigError(
+            f"The recipe is one of {kind}, not of training.", remedy="Use `bah-mllm adapt`, or choose another --recipe."
+        )
     dataset = None if getattr(recipe, "has_own_data", False) else dataset_and_split(request.data, None)[0]
     is_first = _shard(recipe).rank == 0
-    trainer = load_named(TRAINERS, getattr(recipe, "kind", ""), kind="trainer for recipes")
+    trainer = load_named(TRAINERS, kind, kind="trainer")
     if is_first and dataset is not None and dataset.is_synthetic:
         say("demo set (synthetic): what is trained here shows that everything works, and nothing about A/H.")
     record = _record(recipe, request, dataset)
@@ -142,6 +147,11 @@ def train_fusion(
     store = FeatureStore(request.features)
     training = _load(store, recipe, dataset, _videos(dataset, recipe.train_splits))
     validation = _load(store, recipe, dataset, _validation_videos(dataset, recipe))
+    if not training.videos and not training.left_out:
+        raise DataError(
+            f"{dataset.name} has no video to train on in {', '.join(recipe.train_splits)}.",
+            remedy="Name splits with videos with --set 'train_splits=[\"...\"]'.",
+        )
     if not training.videos:
         raise ConfigError(
             f"None of the {len(training.left_out)} training videos has the features "

@@ -43,12 +43,13 @@ def weights_written(out: Path) -> dict[Path, int]:
 
 
 def test_table_6_has_every_subset_of_modalities_beside_the_papers_row(
-    paper_root: tuple[Path, Path], tmp_path: Path
+    paper_root: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = table("table6", paper_root, tmp_path / "out")
     assert [row["system"] for row in found["rows"]] == [
         "visual", "audio", "text", "visual + audio", "visual + text", "audio + text", "visual + audio + text",
     ]  # fmt: skip
+    assert (tmp_path / "out" / "table6.md").read_text() in capsys.readouterr().out
     assert found["rows"][3]["paper"] == {"f1": 0.2873, "wf1": 0.7338, "ap_bah": 0.2818}  # paper, Table 6
     assert found["rows"][6]["paper"] == {"f1": 0.2737, "wf1": 0.7396, "ap_bah": 0.2416}
     assert [row["n"] for row in found["rows"]] == [127] * 7  # frames of the two test videos

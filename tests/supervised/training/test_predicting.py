@@ -333,6 +333,17 @@ def test_a_split_to_train_on_that_is_not_there_is_named(planted_root, tmp_path, 
     assert "no split 'training' to train on (there are: train, val, test)" in capsys.readouterr().err
 
 
+def test_a_recipe_of_adaptation_is_sent_to_its_own_command(tmp_path, capsys):
+    assert invoke(["train", "--recipe", "shot", "--out", str(tmp_path / "out")]) == 2
+    assert "bah-mllm adapt" in capsys.readouterr().err
+
+
+def test_training_videos_without_labels_are_an_error(planted_root, tmp_path, capsys):
+    (planted_root[0] / "split-frames" / "train.txt").unlink()
+    assert command(planted_root, tmp_path) == 2
+    assert "Training needs both classes" in capsys.readouterr().err
+
+
 def test_a_faithful_lfan_is_refused_whole_videos_and_two_windows(planted_root, tmp_path, capsys):
     faithful = ("--set", "model.name=lfan", "--set", "model.variant=faithful")
     assert command(planted_root, tmp_path, *faithful, "--set", "data.supervision=video") == 2
