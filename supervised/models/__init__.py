@@ -11,6 +11,7 @@ from typing import Any
 
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
 from bah_mllm.core.loading import load_named
+from bah_mllm.predictions.manifest import write_atomically
 from supervised.models.base import FeatureModel, ModelSpec, Variant
 
 __all__ = ["FAITHFUL", "MODELS", "FeatureModel", "ModelSpec", "build_model", "load_model", "save_model"]
@@ -86,7 +87,7 @@ def save_model(folder: Path, model: FeatureModel) -> None:
     spec_path.unlink(missing_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     save_file(state, weights_path)
-    spec_path.write_text(json.dumps(asdict(model.spec), indent=2) + "\n", encoding="utf-8")
+    write_atomically(spec_path, (json.dumps(asdict(model.spec), indent=2) + "\n").encode())
 
 
 def load_model(folder: Path) -> FeatureModel:

@@ -41,6 +41,7 @@ __all__ = [
     "Head",
     "Normalisation",
     "build_backbone",
+    "digest_of_weights",
     "freeze",
     "load_head",
     "load_tensors",
@@ -140,12 +141,8 @@ class Backbone(nn.Module):
 
     @property
     def weights_digest(self) -> str:
-        """The first 16 hex digits of a SHA-256 over names and values, read anew at each call."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()[:16]
+        """See ``digest_of_weights``; read anew at each call."""
+        return digest_of_weights(self)
 
     def train(self, mode: bool = True) -> Backbone:  # noqa: FBT001, FBT002 - torch's signature
         """Set the mode, unless frozen: then it stays in that of inference.
@@ -186,6 +183,15 @@ class Backbone(nn.Module):
         start = (self.resize_px - self.input_px) // 2
         middle = slice(start, start + self.input_px)
         return self.embed(self.resize(faces)[:, :, middle, middle])
+
+
+def digest_of_weights(network: nn.Module) -> str:
+    """Return the first 16 hexadecimal digits of a SHA-256 over names and values of parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def freeze(backbone: Backbone) -> Backbone:

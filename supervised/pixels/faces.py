@@ -17,7 +17,7 @@ from bah_mllm.core.records import Video
 from bah_mllm.dataset import Dataset
 from bah_mllm.media import probe
 from bah_mllm.report.progress import LiveLine
-from supervised.features.faces import choose_detector, faces_in_video, find_shipped, open_detector
+from supervised.features.faces import CROPS, choose_detector, faces_in_video, find_shipped, open_detector
 from supervised.pixels.emotion_sets import EMOTION_SETS, Box
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["FaceBatch", "LabelledFaces", "bah_faces", "check_classes", "emotion_faces", "read_batches", "write_crops"]
-
-_CROPS = "cropped-aligned-faces"
 
 
 @dataclass(slots=True, eq=False)
@@ -162,7 +160,7 @@ def write_crops(videos: Sequence[Video], root: Path, *, frame_step: int = 1, det
     name, line = choose_detector(detector), LiveLine()
     for number, video in enumerate(videos, start=1):
         line.show(f"faces of {number:,} of {len(videos):,} videos")
-        folder = root / _CROPS / video.video_id
+        folder = root / CROPS / video.video_id
         if folder.is_dir() or video.path is None:
             continue
         unfinished = folder.with_name(f"{folder.name}.unfinished")

@@ -24,7 +24,7 @@ from supervised.pixels.classification import FaceClassification
 from supervised.pixels.classifier import FaceClassifier, load_classifier, predict_backbone, predict_faces
 from supervised.pixels.faces import LabelledFaces, bah_faces, check_classes, emotion_faces, write_crops
 from supervised.pixels.recipe import BackboneRecipe, BahFaces, EmotionFaces
-from supervised.training.loop import Shard, fit
+from supervised.training.loop import Shard, fit, processes
 from supervised.training.predicting import Predicted, metrics_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def train_backbone(
         DataError: A class has no face, or no picture can be read.
         PrerequisiteError: Weights, or what finds faces, are missing.
     """
-    state = _processes(recipe.loop.device)
+    state = processes(recipe.loop.device)
     torch.manual_seed(seed)
     backbone = build_backbone(
         recipe.backbone,
@@ -166,7 +166,7 @@ def _bah(recipe: BackboneRecipe, dataset: Dataset | None, crops: Path) -> _Parts
     bare = [
         video for video in (*training, *validation) if not any(find_shipped(root, video.video_id) for root in roots)
     ]
-    state = _processes(recipe.loop.device)
+    state = processes(recipe.loop.device)
     if bare and state.is_main_process:
         notes = write_crops(bare, crops, frame_step=recipe.data.frame_step, detector=recipe.data.detector)
         for note in notes[:5]:
@@ -207,9 +207,3 @@ def _emotion_metrics(labels: np.ndarray, p: np.ndarray) -> dict[str, float | Non
     present = np.unique(labels)
     macro_f1 = float(f1_score(labels, hard, labels=present, average="macro", zero_division=0.0))
     return {"val_accuracy": float((hard == labels).mean()), "val_macro_f1": macro_f1}
-
-
-def _processes(device: str) -> Any:  # noqa: ANN401 - accelerate has no types
-    from accelerate import PartialState
-
-    return PartialState(cpu=True) if device == "cpu" else PartialState()
