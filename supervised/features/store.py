@@ -175,8 +175,9 @@ class FeatureStore:
             )
         entry = self._entries(name)[video_id]
         base = self._arrays(name) / str(entry.digest)
-        values = self._load(base.with_name(f"{base.name}{'.flipped' if flipped else ''}.npy"))
-        is_valid = self._load(base.with_name(f"{base.name}.valid.npy"))
+        of_video = f"{name} of {video_id}"
+        values = self._load(base.with_name(f"{base.name}{'.flipped' if flipped else ''}.npy"), of_video)
+        is_valid = self._load(base.with_name(f"{base.name}.valid.npy"), of_video)
         if values.shape != (entry.n_frames, info.dim) or is_valid.shape != (entry.n_frames,):
             raise DataError(
                 f"The features {name} of {video_id} have the shape {values.shape} and a mask of {is_valid.shape}, "
@@ -318,18 +319,18 @@ class FeatureStore:
     def _arrays(self, name: str) -> Path:
         return self.root / name / _ARRAYS
 
-    def _load(self, path: Path) -> np.ndarray:
+    def _load(self, path: Path, of_video: str) -> np.ndarray:
         try:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
             is_sound = path in self._checked or bool(np.isfinite(array).all())
         except (OSError, ValueError, EOFError):
             raise DataError(
-                f"The features {path} are missing or damaged.",
+                f"The features {of_video} are missing or damaged ({path.name}).",
                 remedy="Delete the set's folder and run `bah-mllm features` again.",
             ) from None
         if not is_sound:
             raise DataError(
-                f"The features {path} hold NaN or infinity.",
+                f"The features {of_video} hold NaN or infinity ({path.name}).",
                 remedy="Delete the set's folder and run `bah-mllm features` again.",
             )
         self._checked.add(path)

@@ -114,8 +114,9 @@ def test_a_truncated_or_missing_file_is_an_error_that_says_how_to_go_on(store: F
     store.add(FACES.name, "a", rows(200), fps=24.0)
     path = next(path for path in (store.root / FACES.name / "arrays").glob("*.npy") if "valid" not in path.name)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(DataError, match="missing or damaged"):
+    with pytest.raises(DataError, match="face-resnet18 of a are missing or damaged") as caught:
         store.read(FACES.name, "a")
+    assert str(store.root) not in caught.value.problem  # it becomes the reason in a row
     path.unlink()
     with pytest.raises(DataError, match="missing or damaged"):
         store.read(FACES.name, "a")
