@@ -26,7 +26,7 @@ def train(
 ) -> None:
     """Train a recipe; the same command goes on where it was killed, to the same weights.
 
-    For several devices: accelerate launch -m bah_mllm train ...
+    On several GPUs: accelerate launch --multi_gpu -m bah_mllm train ...; on several CPUs: torchrun.
 
     Example: bah-mllm train --recipe words_video --out trained/words
     """
