@@ -110,6 +110,9 @@ class AdaptationRecipe(BaseModel):
             raise ValueError(f"the method {self.method} {'needs a' if needs_loop else 'has no'} section [loop]")
         if (self.method == "sub_based") != (self.subject_stage is not None):
             raise ValueError("the section [subject_stage] belongs to the method sub_based, which needs it")
+        for name, part in (("source_training", self.source_training), ("subject_stage", self.subject_stage)):
+            if part is not None and part.loop.select != "last":
+                raise ValueError(f"{name}.loop.select can be 'last' only: no part of the source is set aside")
         if needs_loop:
             try:
                 self.method_options()

@@ -36,7 +36,7 @@ class SourceFreeOptions(BaseModel):
     """What SHOT and NRC have in common.
 
     Args:
-        batch_frames: Rows of a batch; a batch of one row is skipped, as it cannot be normalised.
+        batch_frames: Rows of a batch, at least 2; a rest of one row is skipped, as it cannot be normalised.
         backbone_lr_factor: Learning rate of what comes before the bottleneck, relative to the rest.
         diversity: How often classes should be answered in a batch: ``uniform`` (as the methods have it), ``prior`` (as
             often as in the source; ours, for unbalanced classes), or ``none``.
@@ -44,7 +44,7 @@ class SourceFreeOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    batch_frames: int = Field(ge=1)
+    batch_frames: int = Field(ge=2)
     backbone_lr_factor: float = Field(default=0.1, gt=0)
     diversity: Diversity = "uniform"
 

@@ -36,14 +36,14 @@ class SupervisedOptions(BaseModel):
     """Training on labels: of the source, or of the target (the oracle).
 
     Args:
-        batch_frames: Rows of a batch.
+        batch_frames: Rows of a batch, at least 2.
         label_smoothing: y (1 - e) + e / 2, as in SHOT's training of the source.
         backbone_lr_factor: Learning rate of what comes before the bottleneck, relative to the rest.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    batch_frames: int = Field(ge=1)
+    batch_frames: int = Field(ge=2)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     backbone_lr_factor: float = Field(default=1.0, gt=0)
 
@@ -52,7 +52,7 @@ class MmdOptions(BaseModel):
     """How two domains are brought together.
 
     Args:
-        batch_frames: Rows of each domain in a step; all of a domain with fewer.
+        batch_frames: Rows of each domain in a step, at least 2; all of a domain with fewer.
         mmd_weight: Weight of the discrepancy.
         estimator: ``unbiased`` or ``biased``.
         label_smoothing: Of the source's cross-entropy.
@@ -64,7 +64,7 @@ class MmdOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    batch_frames: int = Field(ge=1)
+    batch_frames: int = Field(ge=2)
     mmd_weight: float = Field(default=1.0, ge=0)
     estimator: Estimator = "unbiased"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

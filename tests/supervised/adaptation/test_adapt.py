@@ -388,6 +388,10 @@ def test_unknown_participants_and_recipes_of_another_kind_are_refused(run, tmp_p
         make_request("lfan", (), out=tmp_path, features=tmp_path)
     with pytest.raises(ConfigError, match="--target-split"):
         make_request("shot", (), out=tmp_path, features=tmp_path, target_split="person")
+    with pytest.raises(ConfigError, match=r"source_training\.loop\.select can be 'last' only"):
+        make_request("shot", ("source_training.loop.select=val_f1",), out=tmp_path, features=tmp_path)
+    with pytest.raises(ConfigError, match=r"options\.batch_frames"):  # a step of one frame trains nothing
+        make_request("mmd", ("options.batch_frames=1",), out=tmp_path, features=tmp_path)
     with pytest.raises(ConfigError, match=r"options\.tau"):
         make_request("sub_based", ("options.tau=2",), out=tmp_path, features=tmp_path)
 
