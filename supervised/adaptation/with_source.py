@@ -347,5 +347,7 @@ class SubjectBased(Alignment):
 def _discrepancy(
     first: Float[Tensor, "n width"], second: Float[Tensor, "m width"], options: MmdOptions
 ) -> Float[Tensor, ""]:
-    value = mmd(first, second, estimator=options.estimator)
+    # In half precision the differences that it is made of drown in rounding.
+    with torch.autocast(first.device.type, enabled=False):
+        value = mmd(first.float(), second.float(), estimator=options.estimator)
     return value.detach() if options.detached else value

@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 from bah_mllm.core.errors import ConfigError
-from supervised.adaptation.domains import Domain, batch_rows, score_rows
+from supervised.adaptation.domains import Domain, batch_rows, embed_rows, score_rows
+from supervised.adaptation.losses import mmd
 from supervised.adaptation.source_free import Nrc, NrcOptions, Shot, ShotOptions
 from supervised.adaptation.with_source import (
     Alignment,
     Labelled,
     MmdOptions,
+    PairBatch,
     SubjectBased,
     SubjectOptions,
     SubjectPairs,
@@ -125,6 +127,18 @@ def test_batch_statistics_of_a_frozen_classifier_are_not_disturbed_by_pseudo_lab
     strategy.begin_epoch(network, 0)
     assert network.norm.training
     assert not network.classifier.training
+
+
+def test_the_discrepancy_is_computed_in_full_precision_whatever_the_model_runs_in():
+    rows = torch.arange(32)
+    strategy, network = MAKERS["mmd"](TARGETS["usual"]), model(batch_norm=False)
+    full = strategy.loss(network, PairBatch(rows, rows))
+    with torch.autocast("cpu", torch.bfloat16):
+        embeddings = [embed_rows(network, one.features[rows]) for one in (SOURCE, TARGETS["usual"])]
+        half = strategy.loss(network, PairBatch(rows, rows))
+    assert embeddings[0].dtype == torch.bfloat16
+    assert half.parts["mmd"] == mmd(*(one.float() for one in embeddings)).item()
+    assert half.parts["mmd"] == pytest.approx(full.parts["mmd"], rel=0.05)
 
 
 def test_without_pseudo_labels_the_subject_based_method_is_mmd_to_the_bit(tmp_path):
