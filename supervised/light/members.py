@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bah_mllm.core.errors import DataError
 from supervised.light.examples import QUESTIONS, Examples
 from supervised.light.recipe import LightRecipe
 
@@ -29,7 +30,7 @@ class Member(NamedTuple):
     """How a member is fitted, and how it scores.
 
     Attributes:
-        fit: Of recipe, examples (all labelled, both classes) and seed.
+        fit: Of recipe, examples (all labelled, both classes) and seed; ``DataError`` where words are too rare.
         score: Of recipe, what ``fit`` returned, and examples; shape (videos,), higher is more likely A/H.
     """
 
@@ -66,14 +67,22 @@ def _fit_words(recipe: LightRecipe, examples: Examples, seed: int, *, use_idf: b
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
+    min_videos = recipe.min_videos if len(examples) >= _FEW_VIDEOS else 1
     vectorizer = TfidfVectorizer(
         token_pattern=_WORD,
         ngram_range=(1, 2),
-        min_df=recipe.min_videos if len(examples) >= _FEW_VIDEOS else 1,
+        min_df=min_videos,
         sublinear_tf=use_idf,
         binary=not use_idf,
         use_idf=use_idf,
-    ).fit(examples.texts)
+    )
+    try:
+        vectorizer.fit(examples.texts)
+    except ValueError:
+        raise DataError(
+            f"No word occurs in {min_videos} or more of {len(examples)} transcripts.",
+            remedy="Check the transcripts, lower min_videos with --set, or take a recipe without members on words.",
+        ) from None
     classifier = LogisticRegression(C=recipe.tfidf_c, max_iter=1000, random_state=seed)
     fitted = {"vectorizer": vectorizer, "classifier": classifier}
     classifier.fit(_word_vectors(recipe, fitted, examples), examples.labels)

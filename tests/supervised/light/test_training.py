@@ -198,6 +198,16 @@ def test_labelled_videos_without_words_are_counted_and_all_without_refused(recip
     assert "There are participants for 4 folds only, not 5." in report.notes
 
 
+@pytest.mark.parametrize(
+    ("n", "words", "problem"),
+    [(12, "...", "No word occurs in 1 or more of"), (140, "w{0} x{0}", "No word occurs in 3 or more of")],
+)
+def test_transcripts_without_a_frequent_word_are_refused(n, words, problem, recipe, split_lines, tmp_path):
+    rows = [(one, 1, one % 2, words.format(one)) for one in range(n)]
+    with pytest.raises(DataError, match=problem):
+        train_light(recipe(), split_lines(rows), tmp_path)
+
+
 def test_nothing_to_read_is_refused(recipe, split_lines, tmp_path):
     with pytest.raises(DataError, match=r"None of the 2 labelled videos .*no_transcript: 2"):
         train_light(recipe(), split_lines([(1, 1, 1, ""), (2, 1, 0, "")]), tmp_path)
