@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,6 +64,9 @@ _MEAN_STD: dict[Normalisation, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),  # the published BAH code
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision and the ResNets of the hub
 }
+# What PyTorch's reader of tensors makes of bytes that are none, such as the web page of a failed download.
+_DAMAGED: tuple[type[Exception], ...] = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, struct.error)
+_DAMAGED += (ValueError, LookupError, TypeError, AttributeError, AssertionError)
 _HEAD = "classifier.1."  # of the published weights; their head is a dropout followed by this layer
 _APVIT_HEAD = "model.classification_head.fc."
 
@@ -446,7 +450,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             loaded: Any = load_file(path)
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (*_DAMAGED, SafetensorError) as error:
         raise DataError(
             f"The weights {path.name} cannot be read as tensors ({type(error).__name__}).",
             remedy="Check the download; pickled objects are refused: save a state dict, best as .safetensors.",

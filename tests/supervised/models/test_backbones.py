@@ -7,7 +7,7 @@ from torch import nn
 
 from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
 from supervised.models.apvit import APViT
-from supervised.models.backbones import Backbone, build_backbone, freeze, load_head, save_backbone
+from supervised.models.backbones import Backbone, build_backbone, freeze, load_head, load_tensors, save_backbone
 from supervised.models.ir50 import ir_stage
 
 
@@ -374,6 +374,13 @@ class TestWeights:
         torch.save(nn.Linear(2, 2), tmp_path / "model.pt")
         with pytest.raises(DataError, match="cannot be read as tensors"):
             build_backbone("tiny", tmp_path / "model.pt")
+
+    @pytest.mark.parametrize("content", [b"", b"hello", b"<!DOCTYPE html>\n<html>", b"PK\x03\x04torn", b"\x00" * 40])
+    def test_a_file_of_something_else_is_refused(self, tmp_path, content):
+        for name in ("model.pt", "model.safetensors"):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(DataError, match="cannot be read as tensors"):
+                load_tensors(tmp_path / name)
 
     @pytest.mark.parametrize("content", ["{", "[]", '{"name": "tiny"}'])
     def test_a_damaged_folder_says_so(self, tmp_path, content):
