@@ -445,12 +445,13 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    damaged: tuple[type[Exception], ...] = (*_DAMAGED, SafetensorError)
     try:
         if path.suffix == ".safetensors":
             loaded: Any = load_file(path)
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (*_DAMAGED, SafetensorError) as error:
+    except damaged as error:
         raise DataError(
             f"The weights {path.name} cannot be read as tensors ({type(error).__name__}).",
             remedy="Check the download; pickled objects are refused: save a state dict, best as .safetensors.",
