@@ -34,6 +34,11 @@ COMMANDS = (
     ("cues", "render"),
     ("cues", "score"),
     ("cues", "show"),
+    ("features",),
+    ("train",),
+    ("predict",),
+    ("adapt",),
+    ("weights", "import"),
     ("bench",),
     ("doctor",),
 )
