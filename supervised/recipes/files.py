@@ -74,7 +74,8 @@ class FusionRecipe(BaseModel):
         kind: ``fusion``.
         name: Of the recipe; with the variant it names the system in tables.
         source: Where the numbers are from.
-        features: Modality to the name of its feature set, the leading modality first.
+        features: Modality to the name of its feature set, the leading modality first; a modality that an override
+            gives no value (``--set features.text=none``) is left out everywhere.
         standardise: Modalities brought to mean 0 and deviation 1 by the training videos.
         train_splits: Splits to train on.
         val_split: Split that epochs are judged on, where the data set has it.
@@ -103,6 +104,18 @@ class FusionRecipe(BaseModel):
         features = {modality: name for modality, name in self.features.items() if modality in set(modalities)}
         standardise = tuple(modality for modality in self.standardise if modality in features)
         return self.model_copy(update={"features": features, "standardise": standardise})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_modalities(cls, content: Any) -> Any:  # noqa: ANN401 - whatever was written
+        features = content.get("features") if isinstance(content, dict) else None
+        if not isinstance(features, dict) or None not in features.values():
+            return content
+        kept = {modality: name for modality, name in features.items() if name is not None}
+        standardise = [
+            modality for modality in content.get("standardise", ()) if features.get(modality, "") is not None
+        ]
+        return {**content, "features": kept, "standardise": standardise}
 
     @model_validator(mode="after")
     def _known_modalities(self) -> FusionRecipe:
@@ -177,10 +190,11 @@ def parse_recipe(content: dict[str, Any], *, where: str) -> BaseModel:
         return recipe_class.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        at = f" at {'.'.join(str(part) for part in first['loc'])}" if first["loc"] else ""
         got = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"
         raise ConfigError(
-            f"The recipe {where!r} is wrong at {key}: {first['msg']}{got}.", remedy="Mend it, or leave that --set out."
+            f"The recipe {where!r} is wrong{at}: {first['msg'].removeprefix('Value error, ')}{got}.",
+            remedy="Mend it, or leave that --set out.",
         ) from None
 
 

@@ -400,6 +400,17 @@ def test_overrides_replace_single_values():
     assert recipe.loop.epochs == 60
 
 
+def test_a_modality_without_a_feature_set_is_left_out_everywhere():
+    recipe = read_recipe("lfan", ["features.text=none", "features.visual=face-tiny"])
+    assert recipe.features == {"visual": "face-tiny", "audio": "vggish"}
+    assert recipe.standardise == ("audio",)
+
+
+def test_a_recipe_without_any_modality_is_refused():
+    with pytest.raises(ConfigError, match="features"):
+        read_recipe("tcn_visual", ["features.visual=none"])
+
+
 def test_an_unknown_recipe_names_the_nearest():
     with pytest.raises(ConfigError) as caught:
         read_recipe("lfann")
