@@ -15,10 +15,9 @@ from bah_mllm.dataset import Dataset
 from supervised.features.store import FeatureStore
 from supervised.models import load_model
 from supervised.recipes.files import FusionRecipe
-from supervised.recipes.predict import load_standard
 from supervised.recipes.train import seed_folder
 from supervised.records import VideoFeatures
-from supervised.training.data import load_videos
+from supervised.training.data import load_standard, load_videos
 from supervised.training.predicting import frame_probabilities, metrics_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
 from supervised.models import FAITHFUL, FeatureModel, build_model, save_model
-from supervised.models.backbones import BACKBONES, build_backbone, load_tensors, save_backbone
+from supervised.models.backbones import BACKBONES, build_backbone, save_backbone
+from supervised.tensor_files import load_tensors
 
 __all__ = ["ImportedWeights", "import_weights"]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from bah_mllm.core.errors import DataError
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.predictions.manifest import write_atomically
 
-__all__ = ["EVENTS_SUFFIX", "Observation", "cue_paths", "read_cues", "write_cues"]
+__all__ = ["EVENTS_SUFFIX", "Observation", "cue_paths", "digest_cues", "read_cues", "write_cues"]
 
 EVENTS_SUFFIX = ".cues.jsonl"
 _ABOUT_SUFFIX = ".cues.json"
@@ -70,6 +71,15 @@ def cue_paths(folder: Path, video_id: str) -> tuple[Path, Path]:
     """Return the files of a video below a folder: its events, and what was looked at."""
     base = folder / Path(*[part for part in Path(video_id).parts if part not in ("..", "/")])
     return base.with_name(base.name + EVENTS_SUFFIX), base.with_name(base.name + _ABOUT_SUFFIX)
+
+
+def digest_cues(folder: Path, video_ids: Iterable[str]) -> str:
+    """Return a digest of the cues of some videos: extracted anew, they are others. 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for video_id in video_ids:
+        for path in cue_paths(folder, video_id):
+            digest.update(path.read_bytes() if path.exists() else b"-")
+    return digest.hexdigest()
 
 
 def write_cues(folder: Path, observation: Observation, events: Sequence[CueEvent]) -> Path:

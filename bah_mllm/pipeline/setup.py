@@ -11,7 +11,7 @@ from typing import Any
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level, Variant, Video
-from bah_mllm.cues.store import cue_paths
+from bah_mllm.cues.store import digest_cues
 from bah_mllm.dataset import Dataset, dataset_and_split, demo_root
 from bah_mllm.engines import ENGINES, EngineOptions
 from bah_mllm.media import RESIZERS, SAMPLERS
@@ -184,7 +184,9 @@ def _identity(
         "prompts": {template.name: template.digest for template in templates},
         "engine": engine_name,
         **settings,
-        "cues_digest": None if folder is None else _digest_of_cues(folder, dataset.videos(split)),
+        "cues_digest": None
+        if folder is None
+        else digest_cues(folder, [video.video_id for video in dataset.videos(split)]),
     }
 
 
@@ -202,15 +204,6 @@ def _digest_of_words(videos: tuple[Video, ...]) -> str:
     for video in videos:
         words = video.transcript.text if video.transcript is not None else ""
         digest.update(json.dumps([video.video_id, words]).encode())
-    return digest.hexdigest()
-
-
-def _digest_of_cues(folder: Path, videos: tuple[Video, ...]) -> str:
-    """Return a digest of the cues that prompts may show: extracted anew, they make another run."""
-    digest = hashlib.sha256()
-    for video in videos:
-        for path in cue_paths(folder, video.video_id):
-            digest.update(path.read_bytes() if path.exists() else b"-")
     return digest.hexdigest()
 
 

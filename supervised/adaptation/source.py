@@ -37,10 +37,17 @@ from supervised.adaptation.with_source import Labelled
 from supervised.features.store import FeatureStore
 from supervised.models import FeatureModel, build_model, load_model, save_model
 from supervised.models.mlp import Mlp
-from supervised.recipes.predict import load_standard
-from supervised.recipes.train import STANDARD
 from supervised.records import VideoFeatures
-from supervised.training.data import LoadedVideos, Standard, TrainingWindow, fit_standard, load_videos, make_batch
+from supervised.training.data import (
+    LoadedVideos,
+    Standard,
+    TrainingWindow,
+    fit_standard,
+    load_standard,
+    load_videos,
+    make_batch,
+    save_standard,
+)
 from supervised.training.loop import fit
 
 if TYPE_CHECKING:
@@ -328,10 +335,10 @@ def _share_positive(videos: Sequence[VideoFeatures]) -> float | None:
 def _keep(folder: Path, source: Source, origin: Literal["trained", "checkpoint", "embedding"]) -> Source:
     how = source.representation
     save_model(folder, source.model)
-    _write_standard(folder / STANDARD, how.standard)
+    save_standard(folder, how.standard)
     if how.encoder is not None:
         save_model(folder / "encoder", how.encoder)
-        _write_standard(folder / "encoder" / STANDARD, how.encoder_standard)
+        save_standard(folder / "encoder", how.encoder_standard)
     about = _About(
         features=how.features,
         share_positive=source.share_positive,
@@ -428,10 +435,3 @@ def _record(folder: Path) -> dict[str, Any]:
             remedy="Give the folder that `bah-mllm train --out` named.",
         ) from None
     return record
-
-
-def _write_standard(path: Path, standard: Standard) -> None:
-    from safetensors.numpy import save
-
-    tensors = {f"{name}.mean": values for name, values in standard.mean.items()}
-    write_atomically(path, save(tensors | {f"{name}.sd": values for name, values in standard.sd.items()}))

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +30,7 @@ from bah_mllm.predictions.manifest import write_atomically
 from bah_mllm.report.progress import say
 from supervised.models.apvit import from_ir50
 from supervised.models.resnet import from_transformers
+from supervised.tensor_files import load_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -45,7 +44,6 @@ __all__ = [
     "digest_of_weights",
     "freeze",
     "load_head",
-    "load_tensors",
     "save_backbone",
 ]
 
@@ -65,8 +63,6 @@ _MEAN_STD: dict[Normalisation, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision and the ResNets of the hub
 }
 # What PyTorch's reader of tensors makes of bytes that are none, such as the web page of a failed download.
-_DAMAGED: tuple[type[Exception], ...] = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, struct.error)
-_DAMAGED += (ValueError, LookupError, TypeError, AttributeError, AssertionError)
 _HEAD = "classifier.1."  # of the published weights; their head is a dropout followed by this layer
 _APVIT_HEAD = "model.classification_head.fc."
 
@@ -438,32 +434,6 @@ def _read_hub(name: str, source: str) -> _Weights:
     label = Path(source).name if Path(source).exists() else source
     state = {f"model.{key}": value for key, value in from_transformers(model.state_dict()).items()}
     return _Weights(label, state, "imagenet")
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file; nothing in it is executed."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    damaged: tuple[type[Exception], ...] = (*_DAMAGED, SafetensorError)
-    try:
-        if path.suffix == ".safetensors":
-            loaded: Any = load_file(path)
-        else:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except damaged as error:
-        raise DataError(
-            f"The weights {path.name} cannot be read as tensors ({type(error).__name__}).",
-            remedy="Check the download; pickled objects are refused: save a state dict, best as .safetensors.",
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise DataError(
-            f"The weights {path.name} are not a state dict.", remedy="Save the module's state_dict(), not the module."
-        )
-    return loaded
 
 
 def _without_head(found: _Weights) -> _Weights:

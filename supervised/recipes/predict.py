@@ -18,8 +18,8 @@ from bah_mllm.report.progress import say
 from supervised.features.store import FeatureStore, file_digest
 from supervised.models import load_model
 from supervised.recipes.files import FusionRecipe, parse_recipe
-from supervised.recipes.train import RECORD, STANDARD, read_record, seed_folder
-from supervised.training.data import Standard, load_video
+from supervised.recipes.train import RECORD, read_record, seed_folder
+from supervised.training.data import load_standard, load_video
 from supervised.training.predicting import (
     Predicted,
     RunAbout,
@@ -28,7 +28,7 @@ from supervised.training.predicting import (
     write_predictions,
 )
 
-__all__ = ["PredictRequest", "fusion_predictor", "load_standard", "predict"]
+__all__ = ["PredictRequest", "fusion_predictor", "predict"]
 
 # kind of recipe -> function of (recipe, record, request, dataset, folder) that returns (level, Video -> Predicted)
 PREDICTORS = {
@@ -84,8 +84,9 @@ def predict(request: PredictRequest) -> list[Path]:
         level, one = predictor_of(recipe, record, request, dataset, folder)
         out = request.out if len(seeds) == 1 else request.out / f"seed-{seed}"
         model = {"recipe": record["recipe"], "features": record["features"]["sets"], "seed": seed}
-        weights = folder / "model.safetensors"  # not every kind has such; rows of other weights are never gone on with
-        model |= {"weights": file_digest(weights).hex()} if weights.exists() else {}
+        # Rows of other weights are never gone on with.
+        weights = [path for path in (folder / "model.safetensors", folder / "model.skops") if path.exists()]
+        model |= {"weights": [file_digest(path).hex() for path in weights]}
         about = RunAbout(_system(record), level, request.data, split, model, _notes(record))
         n_rows = write_predictions(out, dataset, dataset.videos(split), one, about)
         say(f"{about.system}, seed {seed}: {', '.join(f'{n:,} {status}' for status, n in n_rows.items())} -> {out}")
@@ -142,25 +143,3 @@ def _notes(record: dict[str, Any]) -> list[str]:
     if record["data"]["is_synthetic"]:
         notes.append("trained on the demo set (synthetic)")
     return notes
-
-
-def load_standard(folder: Path) -> Standard:
-    """Return how the features of a trained seed are standardised.
-
-    Raises:
-        RunError: The file is missing or damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        tensors = load_file(folder / STANDARD)
-    except (FileNotFoundError, SafetensorError):
-        raise RunError(
-            f"{folder / STANDARD} is missing or damaged.",
-            remedy="Run the same `bah-mllm train` command again: it writes it anew.",
-        ) from None
-    return Standard(
-        {name.removesuffix(".mean"): values for name, values in tensors.items() if name.endswith(".mean")},
-        {name.removesuffix(".sd"): values for name, values in tensors.items() if name.endswith(".sd")},
-    )

@@ -24,6 +24,7 @@ from torch import nn
 from bah_mllm.core.errors import ConfigError, DataError, RunError
 from bah_mllm.core.loading import load_named
 from bah_mllm.core.records import Video
+from bah_mllm.cues.store import digest_cues
 from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.predictions.manifest import package_versions, write_atomically
 from bah_mllm.report.progress import say
@@ -31,13 +32,12 @@ from supervised.features.store import FeatureStore
 from supervised.models import build_model, load_model, save_model
 from supervised.recipes.files import FusionRecipe
 from supervised.training.classification import Classification
-from supervised.training.data import LoadedVideos, Standard, fit_standard, load_videos
+from supervised.training.data import LoadedVideos, Standard, fit_standard, load_videos, save_standard
 from supervised.training.loop import Shard, fit, processes
 from supervised.training.predicting import frame_probabilities, metrics_of, video_probability
 
 __all__ = [
     "RECORD",
-    "STANDARD",
     "TrainRequest",
     "adopt",
     "model_options",
@@ -48,7 +48,6 @@ __all__ = [
 ]
 
 RECORD = "train.json"
-STANDARD = "standard.safetensors"
 
 # kind of recipe -> function of (recipe, request, dataset, folder, seed) that trains into the folder and returns
 # validation metrics
@@ -184,7 +183,7 @@ def train_fusion(
         validate=validate if validation.videos else None,
     )
     if _shard(recipe).rank == 0:
-        _save_standard(folder, standard)
+        save_standard(folder, standard)
         save_model(folder, model)
     selected = fitted.history[fitted.selected_epoch]
     return {name: value for name, value in selected.items() if name.startswith("val_") or name == "epoch"}
@@ -260,7 +259,7 @@ def adopt(model_folder: Path, recipe: BaseModel, request: TrainRequest) -> None:
     record["validation"] = {str(request.seeds[0]): {}}
     folder = seed_folder(request.out, request.seeds[0])
     save_model(folder, model)
-    _save_standard(folder, standard)
+    save_standard(folder, standard)
     _write(request.out, record)
 
 
@@ -303,14 +302,6 @@ def _shard(recipe: BaseModel) -> Shard:
     return Shard.current(getattr(getattr(recipe, "loop", None), "device", "auto"))
 
 
-def _save_standard(folder: Path, standard: Standard) -> None:
-    from safetensors.numpy import save
-
-    tensors = {f"{modality}.mean": values for modality, values in standard.mean.items()}
-    tensors |= {f"{modality}.sd": values for modality, values in standard.sd.items()}
-    write_atomically(folder / STANDARD, save(tensors))
-
-
 def _alone(out: Path) -> AbstractContextManager[object]:
     try:
         return FileLock(out / ".lock").acquire(timeout=1.0)
@@ -323,7 +314,6 @@ def _alone(out: Path) -> AbstractContextManager[object]:
 def _record(recipe: BaseModel, request: TrainRequest, dataset: Dataset | None) -> dict[str, Any]:
     """Return what a stranger needs to train the same again."""
     videos = () if dataset is None else dataset.videos()
-    ids = "\n".join(f"{video.video_id},{video.split},{video.label}" for video in videos)
     return {
         "recipe": recipe.model_dump(mode="json"),
         "data": {
@@ -331,15 +321,26 @@ def _record(recipe: BaseModel, request: TrainRequest, dataset: Dataset | None) -
             "name": None if dataset is None else dataset.name,  # None: the folders that the recipe names
             "edition": None if dataset is None else dataset.edition,
             "is_synthetic": dataset is not None and dataset.is_synthetic,
-            "videos": hashlib.sha256(ids.encode()).hexdigest(),
+            "videos": _digest_videos(videos, with_words=getattr(recipe, "kind", "") == "light"),
         },
         "features": {"path": str(request.features), **_features(recipe, FeatureStore(request.features), dataset)},
         "cues": None if request.cues is None else str(request.cues),
+        "cues_digest": request.cues and digest_cues(request.cues, [video.video_id for video in videos]),
         "seeds": sorted(request.seeds),
         "validation": {},
         "summary": {},
         "packages": package_versions(),
     }
+
+
+def _digest_videos(videos: Sequence[Video], *, with_words: bool) -> str:
+    """Return a digest of what is trained on besides features: labels, splits, and for light recipes words."""
+    digest = hashlib.sha256()
+    for video in videos:
+        words = video.transcript.text if with_words and video.transcript is not None else None
+        question = video.question if with_words else None
+        digest.update(json.dumps([video.video_id, video.split, video.label, question, words]).encode())
+    return digest.hexdigest()
 
 
 def _features(recipe: BaseModel, store: FeatureStore, dataset: Dataset | None) -> dict[str, Any]:
@@ -376,6 +377,7 @@ def _earlier(out: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         ("another data set", old["data"]["videos"], record["data"]["videos"]),
         ("other feature sets", old["features"]["sets"], record["features"]["sets"]),
         ("features of other content", old["features"].get("content"), record["features"]["content"]),
+        ("other cues", old.get("cues_digest"), record["cues_digest"]),
     ):
         if before != now:
             raise RunError(

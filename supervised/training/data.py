@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
-from bah_mllm.core.errors import BahError, ConfigError, DataError
+from bah_mllm.core.errors import BahError, ConfigError, DataError, RunError
 from bah_mllm.core.records import Video
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import Dataset
+from bah_mllm.predictions.manifest import write_atomically
 from supervised.features.store import FeatureStore
 from supervised.records import IGNORED, MODALITIES, Batch, VideoFeatures
 
@@ -24,12 +26,15 @@ __all__ = [
     "Standard",
     "TrainingWindow",
     "fit_standard",
+    "load_standard",
     "load_video",
     "load_videos",
     "make_batch",
+    "save_standard",
     "training_windows",
 ]
 
+_STANDARD = "standard.safetensors"
 _MIN_SD = 1e-6  # a constant dimension becomes zero, not an explosion
 
 
@@ -280,3 +285,34 @@ def make_batch(
             values = torch.from_numpy(known.astype(np.int64))
             targets[row, : len(window)] = torch.where(values < 0, IGNORED, values)
     return Batch(features, is_real, targets, torch.tensor(list(index), dtype=torch.int64))
+
+
+def save_standard(folder: Path, standard: Standard) -> None:
+    """Write means and deviations beside a model."""
+    from safetensors.numpy import save
+
+    tensors = {f"{modality}.mean": values for modality, values in standard.mean.items()}
+    tensors |= {f"{modality}.sd": values for modality, values in standard.sd.items()}
+    write_atomically(folder / _STANDARD, save(tensors))
+
+
+def load_standard(folder: Path) -> Standard:
+    """Return how the features of a trained seed are standardised.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(folder / _STANDARD)
+    except (FileNotFoundError, SafetensorError):
+        raise RunError(
+            f"{folder / _STANDARD} is missing or damaged.",
+            remedy="Run the same `bah-mllm train` command again: it writes it anew.",
+        ) from None
+    return Standard(
+        {name.removesuffix(".mean"): values for name, values in tensors.items() if name.endswith(".mean")},
+        {name.removesuffix(".sd"): values for name, values in tensors.items() if name.endswith(".sd")},
+    )

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import io
 import math
-import pickle
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -34,6 +33,7 @@ from bah_mllm.core.loading import import_optional
 from bah_mllm.predictions.manifest import write_atomically
 from bah_mllm.report.progress import LiveLine, say
 from supervised.records import Strategy
+from supervised.tensor_files import DAMAGED
 
 __all__ = ["Fitted", "LoopSettings", "Shard", "fit", "lr_factor", "processes"]
 
@@ -481,7 +481,7 @@ def _resume(
         scaler.load_state_dict(checkpoint["scaler"])
         strategy.load_state_dict(checkpoint["strategy"])
         return _Progress(**checkpoint["progress"])
-    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except DAMAGED as error:
         raise RunError(
             f"The checkpoint {path} is damaged, or of another model ({type(error).__name__}).",
             remedy="Train elsewhere with --out, or delete the folder to begin anew.",
