@@ -176,7 +176,10 @@ def experiment(
 
     Example: bah-mllm experiment table20 --data BAH_DB
     """
+    supervised_only = {"--features": features != Path("features"), "--seeds": seeds != "0", "--set": bool(set_)}
+    adaptation_only = {"--source": bool(source), "--target-split": target_split != "frame", "--workers": workers > 1}
     if name in _SUPERVISED:
+        _refuse_given(name, adaptation_only)
         request = _supervised_request(name, _as_settings(run_options), features, parse_seeds(seeds), set_ or ())
         _supervised_experiment(name, {**request, "n_draws": draws}, json_path)
         return 0
@@ -186,13 +189,24 @@ def experiment(
         if not run_options.get("out"):
             more["out"] = Path(f"runs/table22-{target_split}")
         return _adaptation_experiment({**request, **more}, json_path)
-    from bah_mllm.pipeline.experiments import run_experiment
+    from bah_mllm.pipeline.experiments import EXPERIMENTS, run_experiment
 
+    if name not in EXPERIMENTS:
+        there = ", ".join((*EXPERIMENTS, *_SUPERVISED, "table22"))
+        raise ConfigError(f"There is no experiment {name!r}.", remedy=f"Choose one of: {there}.")
+    _refuse_given(name, supervised_only | adaptation_only)
     failed = run_experiment(name, _as_settings(run_options), config_file=config, n_draws=draws, json_path=json_path)
     return 3 if failed else 0
 
 
 _SUPERVISED = ("table5", "table6", "table7", "table14", "table15", "table16", "table17", "figure12")
+
+
+def _refuse_given(name: str, is_given: Mapping[str, bool]) -> None:
+    """Refuse options of other experiments: silently left out, they would pass for something that was done."""
+    strange = [option for option, given in is_given.items() if given]
+    if strange:
+        raise ConfigError(f"The experiment {name} takes no {strange[0]}.", remedy=f"Leave {strange[0]} out.")
 
 
 def _supervised_request(

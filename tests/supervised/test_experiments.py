@@ -235,3 +235,28 @@ def test_backbones_are_matched_to_the_papers_rows_by_the_name_of_their_set(
         ("pose-other, no context", None),
         ("pose-other, TCN", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("table7", "--workers", "2"),
+        ("figure12", "--target-split", "video"),
+        ("table5", "--source", "trained"),
+        ("table20", "--set", "loop.lr=1"),
+        ("table20", "--seeds", "0:2"),
+        ("prompts", "--features", "elsewhere"),
+        ("table19", "--workers", "2"),
+    ],
+)
+def test_an_option_of_another_experiment_is_refused_rather_than_passed_over(
+    name: str, option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["experiment", name, option, value]) == 2
+    assert f"The experiment {name} takes no {option}." in capsys.readouterr().err
+
+
+def test_an_unknown_experiment_is_told_every_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["experiment", "table9"]) == 2
+    errors = capsys.readouterr().err
+    assert all(name in errors for name in ("table19", "prompts", "table7", "figure12", "table22"))
