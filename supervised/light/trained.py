@@ -22,7 +22,6 @@ from bah_mllm.core.loading import import_optional
 from bah_mllm.core.records import Level, Status, Video
 from bah_mllm.dataset import Dataset
 from bah_mllm.predictions.manifest import write_atomically
-from bah_mllm.report.progress import say
 from supervised.features.words import MINILM, WordEncoder
 from supervised.light.crossval import Platt, average
 from supervised.light.examples import Embed, embed_texts, read_examples
@@ -187,7 +186,7 @@ class _Request(Protocol):
 
 
 def predictor(
-    recipe: LightRecipe,
+    recipe: LightRecipe,  # noqa: ARG001 - as the other predictors
     record: Mapping[str, Any],
     request: _Request,
     dataset: Dataset,
@@ -195,8 +194,6 @@ def predictor(
 ) -> tuple[Level, Callable[[Video], Predicted]]:
     """Return how a trained folder predicts a video, for the command that writes rows."""
     trained = load_trained(folder)
-    if request.split in recipe.train_splits:
-        say(f"warning: the recipe learns from the split {request.split}: how well its rows do there says nothing.")
     cues = request.cues or (None if record["cues"] is None else Path(record["cues"]))
 
     def predict_one(video: Video) -> Predicted:

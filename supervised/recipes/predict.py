@@ -76,7 +76,9 @@ def predict(request: PredictRequest) -> list[Path]:
     record = read_record(request.trained)
     recipe = parse_recipe(record["recipe"], where=str(request.trained / RECORD))
     dataset, split = dataset_and_split(request.data, request.split)
-    seeds = _seeds(request, record)
+    seeds, notes = _seeds(request, record), _notes(record, dataset, split)
+    for note in notes:
+        say(f"note: {note}")
     predictor_of = load_named(PREDICTORS, record["recipe"]["kind"], kind="predictor for recipes")
     folders = []
     for seed in seeds:
@@ -87,7 +89,7 @@ def predict(request: PredictRequest) -> list[Path]:
         # Rows of other weights are never gone on with.
         weights = [path for path in (folder / "model.safetensors", folder / "model.skops") if path.exists()]
         model |= {"weights": [file_digest(path).hex() for path in weights]}
-        about = RunAbout(_system(record), level, request.data, split, model, _notes(record))
+        about = RunAbout(_system(record), level, request.data, split, model, notes)
         n_rows = write_predictions(out, dataset, dataset.videos(split), one, about)
         say(f"{about.system}, seed {seed}: {', '.join(f'{n:,} {status}' for status, n in n_rows.items())} -> {out}")
         folders.append(out)
@@ -137,9 +139,13 @@ def _system(record: dict[str, Any]) -> str:
     return f"{recipe['name']} faithful" if is_faithful else str(recipe["name"])
 
 
-def _notes(record: dict[str, Any]) -> list[str]:
+def _notes(record: dict[str, Any], dataset: Dataset, split: str | None) -> list[str]:
+    """Return what must stand above every table of these rows."""
     random = [one["name"] for one in record["features"]["sets"] if "random" in json.dumps(one["settings"])]
     notes = [f"features {name} come from random weights: a stand-in, not a result" for name in random]
     if record["data"]["is_synthetic"]:
         notes.append("trained on the demo set (synthetic)")
+    learnt = [*record["recipe"].get("train_splits", ()), record["recipe"].get("val_split")]
+    if dataset.name == record["data"]["name"] and (split is None or split in learnt):
+        notes.append(f"the model has learnt from {split or 'some of these videos'}: its rows say nothing of new people")
     return notes

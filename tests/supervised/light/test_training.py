@@ -90,12 +90,6 @@ def test_the_same_seed_trains_the_same_and_another_does_not(trained, people, rec
     assert told[0] != told[2]
 
 
-def test_predicting_a_split_that_was_learnt_from_is_warned_of(trained, people, recipe, capsys):
-    for split, is_warned in (("train", True), ("test", False)):
-        predictor(recipe(), {"cues": None}, SimpleNamespace(cues=None, split=split), people, trained[0])
-        assert ("learns from the split" in capsys.readouterr().err) == is_warned
-
-
 def test_videos_that_cannot_be_predicted_say_why_and_cost_the_others_nothing(trained, people, recipe):
     folder, _ = trained
     level, predict_one = predictor(recipe(), {"cues": None}, SimpleNamespace(cues=None, split="test"), people, folder)

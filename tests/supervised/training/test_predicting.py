@@ -16,7 +16,7 @@ from bah_mllm.cli.app import invoke
 from bah_mllm.core.errors import ConfigError, DataError, RunError
 from bah_mllm.core.records import Level, Status
 from bah_mllm.dataset import open_dataset
-from bah_mllm.predictions import read_run
+from bah_mllm.predictions import read_manifest, read_run
 from supervised.features.store import FeatureStore
 from supervised.recipes.files import list_recipes, read_recipe
 from supervised.training.data import Standard
@@ -437,3 +437,16 @@ def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(planted
     subprocess.run(command("killed"), check=True)
     whole, killed = (load_file(tmp_path / name / "seed-0" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+def test_rows_of_a_split_that_was_learnt_from_carry_a_note(planted_root, tmp_path, capsys):
+    root, features = planted_root
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    train = ["train", "--recipe", str(tmp_path / "tiny.toml"), "--data", str(root), "--features", str(features)]
+    assert invoke([*train, "--out", str(tmp_path / "out"), "--set", "loop.epochs=1"]) == 0
+    for split, is_noted in (("train", True), ("val", True), ("test", False)):
+        out = tmp_path / split
+        capsys.readouterr()
+        assert invoke(["predict", str(tmp_path / "out"), "--data", str(root), "--split", split, "--out", str(out)]) == 0
+        assert ("has learnt from" in capsys.readouterr().err) == is_noted
+        assert any("has learnt from" in note for note in read_manifest(out).notes) == is_noted
