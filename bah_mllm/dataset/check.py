@@ -130,9 +130,10 @@ class _Findings:
         self.problems.append(Problem(video.video_id, what))
 
     def add_error(self, video: Video, error: BahError) -> None:
-        """Add what an error says, once: a file that serves many videos fails for each of them."""
-        if all(problem.what != error.problem for problem in self.problems):
-            self.add(video, error.problem)
+        """Add what an error says, once and without folders: a file that serves many videos fails for each of them."""
+        what = error.problem if video.path is None else error.problem.replace(str(video.path), video.path.name)
+        if all(problem.what != what for problem in self.problems):
+            self.add(video, what)
 
 
 def check_dataset(dataset: Dataset, *, probe_video: ProbeVideo | None = None) -> DataReport:

@@ -31,7 +31,7 @@ def open_dataset(root: Path | str, *, kind: str | None = None) -> Dataset:
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"There is no kind of data set named {kind!r}.", remedy=f"Choose one of: {', '.join(KINDS)}.")
     if not path.exists():
-        raise DataError(f"There is no data set at {str(root)!r}.", remedy="Check the path given to --data.")
+        raise DataError(f"There is no data set at {str(root)!r}.", remedy="Check the path of the data set.")
     kind = kind or _kind_of(path)
     if kind == "manifest":
         return open_manifest(_manifest_at(path))

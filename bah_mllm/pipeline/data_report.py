@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bah_mllm.core.errors import MediaError
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import DataReport, Dataset, DataStats, check_dataset, demo_root, open_dataset, stats_dataset
 from bah_mllm.media import ClipSpec, DecodeReport, probe, read_clips
@@ -24,12 +25,17 @@ class _Decoded:
 
 
 def _decode(path: Path) -> _Decoded:
-    """Read a video through; raises MediaError where it is broken."""
+    """Read a video through; raises MediaError where it is broken, wholly or in part."""
     info = probe(path)
     report = DecodeReport()
     # A window on the last frame makes the reader go to the end; only that frame is converted.
     for _ in read_clips(path, lambda n: [Window(n - 1, n)], ClipSpec(n_frames=1, size_px=8), info=info, report=report):
         pass
+    if report.n_corrupt:
+        raise MediaError(
+            f"{path.name} is damaged or cut off: {report.n_frames or 0:,} frames decode, {report.n_corrupt:,} do not.",
+            remedy="Copy the file again; what decodes is used until then.",
+        )
     return _Decoded(report.n_frames or info.n_frames, info.fps, info.duration_s)
 
 

@@ -205,6 +205,24 @@ def test_data_check_names_what_is_broken_and_stats_counts(bah: Call, data_root: 
     assert json.loads(stdout)["splits"]["test"]["videos"] == 6
 
 
+def test_data_check_names_a_video_that_is_cut_off_and_no_folder(bah: Call, data_root: Path, tmp_path: Path) -> None:
+    videos = sorted(data_root.glob("Videos/*/*/*.mp4"))[:2]
+    folder = tmp_path / "private" / "videos"
+    folder.mkdir(parents=True)
+    cut = videos[0].read_bytes()
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "whole.mp4").write_bytes(videos[1].read_bytes())
+    start = cut.index(b"mdat") + 4  # the samples; the index of an mp4 may come before or after them
+    middle = start + int.from_bytes(cut[start - 8 : start - 4], "big") // 2
+    (folder / "damaged.mp4").write_bytes(cut[:middle] + bytes(200) + cut[middle + 200 :])
+    code, stdout, _ = bah("data", "check", folder, "--decode", "--json", "-")
+    problems = {problem["where"]: problem["what"] for problem in json.loads(stdout)["problems"]}
+    assert code == 2
+    assert problems.pop("empty.mp4") == "empty.mp4 is empty."
+    assert list(problems) == ["damaged.mp4"]
+    assert "damaged or cut off" in problems["damaged.mp4"]
+
+
 def test_doctor_says_what_would_run(bah: Call) -> None:
     code, stdout, _ = bah("doctor", "--json", "-")
     checks = {(check["topic"], check["name"]): check for check in json.loads(stdout)}
