@@ -25,7 +25,7 @@ from supervised.context_figure import context_figure
 from supervised.cost_table import cost_table
 from supervised.features.store import FeatureStore
 from supervised.recipes.files import FusionRecipe, read_recipe
-from supervised.recipes.predict import PredictRequest, predict
+from supervised.recipes.predict import PredictRequest, notes_on_features, predict
 from supervised.recipes.train import TrainRequest, train
 
 __all__ = ["EXPERIMENTS", "Arm", "ExperimentRequest", "run_supervised_experiment"]
@@ -125,19 +125,25 @@ def run_supervised_experiment(
     dataset, split = dataset_and_split(request.data, request.split)
     store = FeatureStore(request.features)
     request.out.mkdir(parents=True, exist_ok=True)
+    recipes: list[FusionRecipe] = []
     if name == "table14":
         record, markdown = cost_table(_with(request, "lfan"), window_frames=(request.windows or (300,))[0])
     elif name == "figure12":
         arms = [(frames, _trained_at(request, frames)) for frames in request.windows or _CONTEXT_FRAMES]
         record, markdown = context_figure(arms, request, dataset, train_and_predict)
+        recipes = [recipe for _, recipe in arms]
     else:
         experiment = EXPERIMENTS[name]
         lines, anchors = _run_arms(experiment, request, store, judge)
         record = _record(name, experiment, lines, anchors, has_paper=_is_the_papers(dataset, split))
         markdown = _markdown(experiment, record)
+        recipes = [line.arm.recipe for line in lines if line.results]
+    used = dict.fromkeys(feature_set for recipe in recipes for feature_set in recipe.features.values())
+    notes = notes_on_features(store.info(feature_set).model_dump() for feature_set in used)
     if dataset.is_synthetic:
-        warning = "**demo set (synthetic): it shows that everything works, and says nothing about A/H.**"
-        markdown = f"{warning}\n\n{markdown}"
+        notes.insert(0, "demo set (synthetic): it shows that everything works, and says nothing about A/H")
+    record["notes"] = notes
+    markdown = "".join(f"**{note}.**\n\n" for note in notes) + markdown
     write_atomically(request.out / f"{name}.md", markdown.encode())
     write_json(record, str(request.out / f"{name}.json"))
     say(f"the table is in {request.out / f'{name}.md'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from supervised.training.predicting import (
     write_predictions,
 )
 
-__all__ = ["PredictRequest", "fusion_predictor", "predict"]
+__all__ = ["PredictRequest", "fusion_predictor", "notes_on_features", "predict"]
 
 # kind of recipe -> function of (recipe, record, request, dataset, folder) that returns (level, Video -> Predicted)
 PREDICTORS = {
@@ -139,10 +139,15 @@ def _system(record: dict[str, Any]) -> str:
     return f"{recipe['name']} faithful" if is_faithful else str(recipe["name"])
 
 
+def notes_on_features(sets: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a note on every feature set that random weights made; ``sets`` are described as in the store."""
+    random = [one["name"] for one in sets if "random" in json.dumps(one["settings"])]
+    return [f"features {name} come from random weights: a stand-in, not a result" for name in random]
+
+
 def _notes(record: dict[str, Any], dataset: Dataset, split: str | None) -> list[str]:
     """Return what must stand above every table of these rows."""
-    random = [one["name"] for one in record["features"]["sets"] if "random" in json.dumps(one["settings"])]
-    notes = [f"features {name} come from random weights: a stand-in, not a result" for name in random]
+    notes = notes_on_features(record["features"]["sets"])
     if record["data"]["is_synthetic"]:
         notes.append("trained on the demo set (synthetic)")
     learnt = [*record["recipe"].get("train_splits", ()), record["recipe"].get("val_split")]

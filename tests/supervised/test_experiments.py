@@ -260,3 +260,14 @@ def test_an_unknown_experiment_is_told_every_name(capsys: pytest.CaptureFixture[
     assert invoke(["experiment", "table9"]) == 2
     errors = capsys.readouterr().err
     assert all(name in errors for name in ("table19", "prompts", "table7", "figure12", "table22"))
+
+
+def test_a_table_says_that_features_come_from_random_weights(paper_root: tuple[Path, Path], tmp_path: Path) -> None:
+    for name in ("face-resnet152", "vggish"):
+        path = paper_root[1] / name / "set.json"
+        described = json.loads(path.read_text())
+        path.write_text(json.dumps(described | {"settings": {"weights": "random"}}))
+    found = table("table5", paper_root, tmp_path / "out", overrides=QUICK)
+    note = "features face-resnet152 come from random weights: a stand-in, not a result"
+    assert found["notes"] == [note]  # vggish is in no line of this table
+    assert (tmp_path / "out" / "table5.md").read_text().startswith(f"**{note}.**\n\n# Table 5")
