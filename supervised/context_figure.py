@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["context_figure", "padded_like_the_published_code"]
 
-_SHOWN = ("f1", "wf1", "ap_bah", "ap")
+_SHOWN = {"f1": "F1", "wf1": "WF1", "ap_bah": "AP_bah", "ap": "AP"}  # metric -> as figures name it
 
 
 def context_figure(
@@ -52,7 +52,7 @@ def context_figure(
                 "padding_counted": _mean([one["padding_counted"] for one in found]),
             }
         )
-    _draw(rows, request.out / "figure12.png")
+    _draw(rows, request.out / "figure12.png", is_synthetic=dataset.is_synthetic)
     lines = [
         "# Figure 12: length of the context, visual modality with a TCN",
         "",
@@ -125,7 +125,7 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def _draw(rows: Sequence[dict[str, Any]], path: Path, *, is_synthetic: bool) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -134,15 +134,19 @@ def _draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(len(_SHOWN), 1, sharex=True, figsize=(7, 9), layout="constrained")
     windows = [row["window_frames"] for row in rows]
     for axis, metric in zip(axes, _SHOWN, strict=True):
-        for how, style in (("plain", "o-"), ("padding_counted", "s--")):
+        for how, label, style in (
+            ("plain", "real frames only", "o-"),
+            ("padding_counted", "repeated frames counted, as in the published code", "s--"),
+        ):
             values = [np.nan if row[how][metric] is None else row[how][metric] for row in rows]
-            axis.plot(windows, values, style, label=how.replace("_", " "))
-        axis.set_ylabel(metric)
+            axis.plot(windows, values, style, label=label)
+        axis.set_ylabel(_SHOWN[metric])
         axis.grid(alpha=0.3)
     axes[0].legend()
     axes[-1].set_xscale("log")
     axes[-1].set_xticks(windows, [str(window) for window in windows])
+    axes[-1].minorticks_off()
     axes[-1].set_xlabel("window in frames")
-    figure.suptitle("Length of the context (figure 12)")
+    figure.suptitle(f"Length of the context (figure 12){' (demo set, synthetic)' if is_synthetic else ''}")
     figure.savefig(path, dpi=120)
     plt.close(figure)
