@@ -386,7 +386,10 @@ def rendered(
         raise ConfigError(f"There is no modality {unknown[0]!r}.", remedy=f"Choose from: {', '.join(MODALITIES)}.")
     known = read_cues(folder, video_id)
     if known is None:
-        raise DataError(f"{folder} holds no cues of {video_id!r}.", remedy="Run `bah-mllm cues extract` on it.")
+        raise DataError(
+            f"{folder} holds no cues of {video_id!r}.",
+            remedy="Give the id as in the data set (BAH: Videos/.../NAME.mp4), or run `bah-mllm cues extract` on it.",
+        )
     return render_cues(
         *known, start_s=start_s, stop_s=stop_s, tokens_per_10s=tokens_per_10s, modalities=modalities or MODALITIES
     )

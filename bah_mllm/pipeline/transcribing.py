@@ -73,7 +73,7 @@ def transcribe_videos(
         n[outcome] += 1
         if outcome == "n_silent":
             n["n_written"] += 1
-        say(f"heard {number:,} of {len(videos):,} videos")
+        say(f"looked at {number:,} of {len(videos):,} videos")
     return Transcribed(**n)
 
 
