@@ -81,9 +81,10 @@ def _those_of(method: str, overrides: Sequence[str]) -> list[str]:
     chosen = []
     for override in overrides:
         prefix, colon, rest = override.partition(":")
-        is_for_one = bool(colon) and prefix in METHODS
-        if not is_for_one or prefix == method:
-            chosen.append(rest if is_for_one else override)
+        if colon and prefix in METHODS:
+            chosen += [rest] if prefix == method else []
+        elif method != METHODS[0] or not override.startswith("loop."):  # the source model is not adapted to anybody
+            chosen.append(override)
     return chosen
 
 

@@ -287,7 +287,7 @@ class FeatureStore:
             hint = f"Did you mean {near[0]!r}? " if near else ""
             raise DataError(
                 f"There are no features {name!r} in {self.root} (there are: {there}).",
-                remedy=f"{hint}Run `bah-mllm features ROOT --out {self.root}` first.",
+                remedy=f"{hint}Name one that is there, as in --set features.visual=NAME, or run `bah-mllm features`.",
             ) from None
         except ValidationError as error:
             raise _damaged(path, 1, error) from None

@@ -172,10 +172,13 @@ def _labelled_examples(
     recipe, embed, note = embedder(recipe)
     examples = read_examples(recipe, dataset, labelled, cues=cues, embed=embed)
     if not len(examples):
+        needs_cues = Status.NO_CUES in examples.left_out.values()
         raise DataError(
             f"None of the {len(labelled)} labelled videos can be learnt from "
             f"({_told(Counter(examples.left_out.values())) or 'there are none'}).",
-            remedy="Run `bah-mllm data check DIR`: it says what is missing.",
+            remedy="Run `bah-mllm cues extract` on the splits that are learnt from, and name its folder with --cues."
+            if needs_cues
+            else "Run `bah-mllm data check DIR`: it says what is missing.",
         )
     return recipe, examples, note
 

@@ -101,6 +101,14 @@ def make_request(recipe: str, overrides: Sequence[str], **settings: Any) -> Adap
             f"The recipe {recipe!r} is for `bah-mllm train`, not for adaptation.",
             remedy=f"Choose one of: {', '.join(METHODS)}.",
         )
+    source = settings.get("source")
+    if source is not None and any(override.strip().startswith("features") for override in overrides):
+        there = source_features(source)
+        if there != found.features:
+            raise ConfigError(
+                f"The source model takes the features {there}, but --set asks for {found.features}.",
+                remedy="Leave --set features out, or give another --source.",
+            )
     try:
         return AdaptRequest(recipe=found, **settings)
     except ValidationError as error:
