@@ -8,13 +8,14 @@ Conventions: frame k is the k-th decoded frame, k = 0, 1, ...; counts and frame 
 
 from bah_mllm.media.audio import read_audio
 from bah_mllm.media.decoding import ClipSpec, DecodeReport, read_clips
-from bah_mllm.media.frames import FramePass, frame_times, read_frames
+from bah_mllm.media.frames import DAMAGED, FramePass, frame_times, read_frames
 from bah_mllm.media.prefetching import prefetch
 from bah_mllm.media.probe import MediaInfo, probe
 from bah_mllm.media.resizing import RESIZERS
 from bah_mllm.media.sampling import SAMPLERS, SampledIndices, sample_indices
 
 __all__ = [
+    "DAMAGED",
     "RESIZERS",
     "SAMPLERS",
     "ClipSpec",

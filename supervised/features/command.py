@@ -68,6 +68,10 @@ def _say_what_there_is(done: Extraction) -> None:
         say(f"{name}: {counts.n_videos:,} videos, {counts.n_frames:,} frames{reused}{lacking}")
         for problem, n_videos in Counter(counts.problems.values()).most_common(3):
             say(f"  {n_videos:,} videos: {problem}")
+    damaged = {video_id: note for counts in done.sets.values() for video_id, note in counts.damaged.items()}
+    if damaged:
+        video_id, note = next(iter(damaged.items()))
+        say(f"note: {len(damaged):,} videos seem damaged or cut off; what decodes has features ({video_id}: {note})")
     spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in sorted(done.seconds.items(), key=lambda x: -x[1]))
     say(f"{done.wall_s:.1f} s in all{f'; summed over workers: {spent}' if spent else ''}")
 
@@ -79,6 +83,7 @@ def _as_json(done: Extraction) -> dict[str, object]:
             "frames": counts.n_frames,
             "reused": counts.n_reused,
             "problems": counts.problems,
+            "damaged": counts.damaged,
         }
         for name, counts in done.sets.items()
     }

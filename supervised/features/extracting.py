@@ -23,6 +23,7 @@ import torch
 
 from bah_mllm.core.errors import ConfigError, DataError, MediaError
 from bah_mllm.dataset import Dataset, open_dataset
+from bah_mllm.media import DAMAGED
 from bah_mllm.report.progress import say
 from supervised.features.extractors import Content, Extractor, FeatureRequest, Reading, Rows, open_extractors
 from supervised.features.faces import find_shipped
@@ -40,12 +41,14 @@ class SetCounts:
         n_frames: Rows of these.
         n_reused: Videos of these that were there already.
         problems: Videos without features, and why.
+        damaged: Videos of which only a part seems to decode, and the note of their features.
     """
 
     n_videos: int = 0
     n_frames: int = 0
     n_reused: int = 0
     problems: dict[str, str] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +238,7 @@ def _extract(job: _Job, extractors: Sequence[Extractor], store: FeatureStore) ->
                 store.fail(name, job.content.video_id, _reason(error, job.content), digest=job.digests[name])
             continue
         for name in names:
-            _write(store, name, job, rows[name])
+            _write(store, name, job, rows[name].noted(reading.damage))
             n_frames = len(rows[name].is_valid)
     return dict(reading.watch.seconds), n_frames
 
@@ -270,6 +273,9 @@ def _counted(store: FeatureStore, name: str, contents: Sequence[Content], n_reus
         if problem is None:
             counts.n_videos += 1
             counts.n_frames += store.n_frames(name, content.video_id)
+            note = store.note(name, content.video_id)
+            if DAMAGED in note:
+                counts.damaged[content.video_id] = note
         else:
             counts.problems[content.video_id] = problem
     return counts

@@ -15,7 +15,7 @@ import torch
 
 from bah_mllm.core.errors import ConfigError, DataError, MediaError, PrerequisiteError
 from bah_mllm.core.records import Transcript
-from bah_mllm.media import frame_times, probe, read_audio
+from bah_mllm.media import FramePass, frame_times, probe, read_audio
 from bah_mllm.report.progress import Stopwatch
 from supervised.features.faces import choose_detector, faces_in_video, open_detector, shipped_faces
 from supervised.features.sound import SAMPLE_RATE_HZ, embed_sound, load_vggish
@@ -135,6 +135,10 @@ class Rows(NamedTuple):
     flipped: Float[np.ndarray, "frames dim"] | None = None
     note: str = ""
 
+    def noted(self, note: str) -> Rows:
+        """Return these rows with one more note, if it says anything."""
+        return self._replace(note="; ".join(filter(None, (self.note, note))))
+
 
 @dataclass(slots=True)
 class Reading:
@@ -148,6 +152,7 @@ class Reading:
     content: Content
     watch: Stopwatch = field(default_factory=Stopwatch)
     _times_s: np.ndarray | None = None
+    _pass: FramePass | None = None
     _fps: float | None = None
 
     @property
@@ -165,13 +170,19 @@ class Reading:
     def times_s(self) -> Float[np.ndarray, " frames"]:
         """When each frame appears; read from the file where no pass over it has been made yet."""
         if self._times_s is None:
+            self._pass = FramePass(self.path)
             with self.watch.spent_on("decode"):
-                self._times_s = frame_times(self.path)
+                self._times_s = frame_times(self._pass)
         return self._times_s
 
-    def tell_times(self, times_s: Sequence[float]) -> None:
-        """Take the times of all frames from a pass over the file."""
-        self._times_s = np.array(times_s, dtype=np.float64)
+    def tell_times(self, times_s: Sequence[float], frame_pass: FramePass) -> None:
+        """Take the times of all frames from a finished pass over the file."""
+        self._times_s, self._pass = np.array(times_s, dtype=np.float64), frame_pass
+
+    @property
+    def damage(self) -> str:
+        """What the pass over the file showed of damage (``FramePass.damage``); ``""`` where none was made."""
+        return "" if self._pass is None else self._pass.damage
 
     @property
     def fps(self) -> float | None:
@@ -285,17 +296,17 @@ class _Faces:
             n_frames = max(crops) + 1 if reading.content.path is None else len(reading.times_s)
             yield from watch.waiting("decode", shipped_faces(crops, n_frames))
             return
-        path = reading.path
+        frame_pass = FramePass(reading.path)
         with watch.spent_on("load"):
             detector = open_detector(self._detector, self._request.face_weights)
-        times_s = []
+        times_s, every = [], self._request.detect_every
         try:
-            for face, t_s in faces_in_video(path, detector, detect_every=self._request.detect_every, watch=watch):
+            for face, t_s in faces_in_video(frame_pass, detector, detect_every=every, watch=watch):
                 times_s.append(t_s)
                 yield face
         finally:
             detector.close()
-        reading.tell_times(times_s)
+        reading.tell_times(times_s, frame_pass)
 
     def _embed(
         self, name: str, faces: UInt8[np.ndarray, "faces px px 3"], is_valid: Bool[np.ndarray, " frames"]
@@ -407,8 +418,7 @@ def _kept(rows: Rows, dtype: str) -> Rows:
     """Return rows as they are kept: in float32, with a note, where float16 cannot hold them (random deep networks)."""
     arrays = [array for array in (rows.values, rows.flipped) if array is not None]
     if dtype == "float16" and max(float(np.abs(array).max(initial=0)) for array in arrays) > np.finfo(np.float16).max:
-        dtype, note = "float32", "kept as float32, being too large for float16"
-        rows = rows._replace(note=f"{rows.note}; {note}" if rows.note else note)
+        dtype, rows = "float32", rows.noted("kept as float32, being too large for float16")
     flipped = None if rows.flipped is None else rows.flipped.astype(dtype)
     return rows._replace(values=rows.values.astype(dtype), flipped=flipped)
 

@@ -23,7 +23,7 @@ import numpy as np
 from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
 from bah_mllm.core.loading import import_optional, is_installed
 from bah_mllm.dataset.paths import contained, spellings
-from bah_mllm.media import read_frames
+from bah_mllm.media import FramePass, read_frames
 from bah_mllm.report.progress import Stopwatch
 from supervised.features.store import file_digest
 
@@ -216,12 +216,12 @@ def align_face(
 
 
 def faces_in_video(
-    path: Path, detector: FaceDetector, *, detect_every: int = 1, watch: Stopwatch | None = None
+    path: Path | FramePass, detector: FaceDetector, *, detect_every: int = 1, watch: Stopwatch | None = None
 ) -> Iterator[tuple[UInt8[np.ndarray, "px px 3"] | None, float]]:
     """Yield for every frame that decodes its aligned face, or None, and its time in seconds.
 
     Args:
-        path: The video.
+        path: The video, or a fresh pass over it.
         detector: A new one, closed by the caller.
         detect_every: Look for the face in every frame, every second one ...; points in between are interpolated where
             both ends have a face. As many frames are held at a time.

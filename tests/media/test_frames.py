@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bah_mllm.core.errors import MediaError
-from bah_mllm.media import frame_times, read_frames
+from bah_mllm.media import FramePass, frame_times, read_frames
 
 
 def test_every_frame_comes_once_in_order_in_its_own_size(build: SimpleNamespace, tmp_path: Path) -> None:
@@ -50,3 +50,18 @@ def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"nothing")
     with pytest.raises(MediaError, match="cannot be opened"):
         frame_times(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.mp4", {"movflags": "faststart"}), ("a.mkv", {})])
+def test_a_pass_tells_a_cut_file_from_a_whole_one(
+    build: SimpleNamespace, tmp_path: Path, name: str, options: dict[str, str]
+) -> None:
+    whole = build.video(tmp_path / name, 72, container_options=options)
+    part = build.cut(whole, tmp_path / f"part-{name}", share=0.4)
+    of_whole, of_part = FramePass(whole), FramePass(part)
+    assert len(list(read_frames(of_whole))) == 72
+    assert of_whole.damage == ""
+    times_s = frame_times(of_part)
+    assert len(times_s) == of_part.n_frames < 60
+    end_s = times_s[-1] + times_s[-1] - times_s[-2]
+    assert f"{end_s:.1f} of 3.0 s decode" in of_part.damage

@@ -100,7 +100,7 @@ def test_every_modality_has_one_row_for_every_frame_that_decodes(
     assert "WARNING: tiny has random weights" in err
     assert store.info("face-tiny").settings["weights"] == "random"
     sets = json.loads(out)["sets"]
-    assert sets["vggish"] == {"videos": 3, "frames": 84, "reused": 0, "problems": {}}
+    assert sets["vggish"] == {"videos": 3, "frames": 84, "reused": 0, "problems": {}, "damaged": {}}
     assert {"backbone", "decode", "vggish", "words"} <= set(json.loads(out)["seconds"])
 
 
@@ -395,3 +395,28 @@ def test_workers_make_the_same_rows_and_a_killed_run_goes_on(root: Path, tmp_pat
         wanted, found = (store.read("face-tiny", name_of(letter)) for store in (one, two))
         assert np.allclose(found.values, wanted.values, atol=1e-3)
         assert np.array_equal(found.is_valid, wanted.is_valid)
+
+
+def test_a_video_that_is_cut_off_has_features_and_a_note(
+    tmp_path: Path, bah: Callable[..., tuple[int, str, str]]
+) -> None:
+    demo = open_dataset(demo_root()).videos()[0].path
+    assert demo is not None
+    content = demo.read_bytes()
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "whole.mp4").write_bytes(content)
+    (tmp_path / "videos" / "part.mp4").write_bytes(content[: len(content) // 2])
+    for _ in range(2):  # made, and found again
+        code, out, err = bah(
+            *("features", tmp_path / "videos", "--out", tmp_path / "f", "--visual", "tiny", "--random-weights"),
+            *("--detector", "mediapipe", "--detect-every", "24", "--json", "-"),
+        )
+        assert code == 0, err
+        assert "note: 1 videos seem damaged or cut off" in err
+        assert list(json.loads(out)["sets"]["face-tiny"]["damaged"]) == ["part.mp4"]
+    store = FeatureStore(tmp_path / "f")
+    n_left = store.n_frames("face-tiny", "part.mp4")
+    n_whole = store.n_frames("face-tiny", "whole.mp4")
+    assert n_left < n_whole
+    assert f"{n_left / 24:.1f} of {n_whole / 24:.1f} s decode" in store.note("face-tiny", "part.mp4")
+    assert "damaged" not in store.note("face-tiny", "whole.mp4")
