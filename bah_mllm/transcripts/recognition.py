@@ -134,6 +134,15 @@ class Recogniser(ABC):
         clips = _clips(speech, len(samples) / SAMPLE_RATE_HZ)
         return _transcript(self._pieces(samples, clips, language, prompt), speech, language)
 
+    @abstractmethod
+    def load(self) -> None:
+        """Load the model now, so that a missing one shows before any sound is listened to.
+
+        Raises:
+            PrerequisiteError: The package or the model is not there.
+            ConfigError: There is no such model.
+        """
+
     def _language_of(self, samples: Float[np.ndarray, " samples"]) -> str:
         if len(self.languages) == 1:
             return self.languages[0]
@@ -157,9 +166,9 @@ class Recogniser(ABC):
         """Yield the segments heard inside the clips, in order."""
 
     def _not_loaded(self, problem: str) -> PrerequisiteError:
+        fetch = "Check the network and start again" if self.download else "Allow the download (`--download`)"
         return PrerequisiteError(
-            f"{self.name}: {problem}",
-            remedy="Allow the download (`--download`), or give the path of a model that is there (`--model PATH`).",
+            f"{self.name}: {problem}", remedy=f"{fetch}, or give the path of a model that is there (`--model PATH`)."
         )
 
 
@@ -178,7 +187,11 @@ class OpenAIWhisper(Recogniser):
         whisper = import_optional("whisper", extra="asr", purpose=_PURPOSE)
         device = None if self.device == "auto" else self.device
         if self.download and not Path(self.model_name).is_file() and self.model_name in whisper.available_models():
-            return whisper.load_model(self.model_name, device=device)
+            try:
+                return whisper.load_model(self.model_name, device=device)
+            except OSError as error:  # no network, or no answer
+                reason = f"the model {self.model_name} cannot be downloaded ({type(error).__name__})."
+                raise self._not_loaded(reason) from error
         path = self._checkpoint(whisper.available_models())
         try:
             model = whisper.load_model(str(path), device=device)
@@ -189,6 +202,10 @@ class OpenAIWhisper(Recogniser):
             with suppress(RuntimeError):  # a file that merely bears the name has another number of heads
                 model.set_alignment_heads(heads)
         return model
+
+    def load(self) -> None:
+        """Load the model."""
+        _ = self._model
 
     def _checkpoint(self, names: Sequence[str]) -> Path:
         """Return the file of the model, which may be one that whisper has downloaded before."""
@@ -264,7 +281,12 @@ class FasterWhisper(Recogniser):
         except (RuntimeError, ValueError, OSError, KeyError) as error:
             if given.is_dir():
                 raise self._not_loaded(f"{given} is no CTranslate2 model ({type(error).__name__}).") from error
-            raise self._not_loaded(f"the model {name} is not on this machine.") from error
+            problem = "is not on this machine, nor can it be downloaded" if self.download else "is not on this machine"
+            raise self._not_loaded(f"the model {name} {problem}.") from error
+
+    def load(self) -> None:
+        """Load the model."""
+        _ = self._model
 
     def _device(self) -> tuple[str, str]:
         ctranslate2 = import_optional("ctranslate2", extra="asr", purpose=_PURPOSE)
@@ -304,7 +326,7 @@ def whisper_cache() -> Path:
 
 
 def open_recogniser(name: str, model: str = DEFAULT_MODEL, **options: Any) -> Recogniser:  # noqa: ANN401 - passed on
-    """Return a recogniser by name; its model is loaded when it first hears speech.
+    """Return a recogniser by name; its model is loaded by ``load``, or when it first hears speech.
 
     Args:
         name: Key of ``RECOGNISERS``.
@@ -343,6 +365,7 @@ def transcribe_cached(
             return read_words(path)
         except BahError:
             path.unlink()
+    recogniser.load()
     transcript = recogniser.transcribe(content, language)
     write_words(path, transcript, source=recogniser.source)
     return transcript

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bah_mllm.core.errors import MediaError
+from bah_mllm.core.errors import MediaError, PrerequisiteError
 from bah_mllm.core.records import Transcript, Word
 from bah_mllm.dataset import open_dataset
 
@@ -23,6 +23,9 @@ class Stub:
     n_heard = 0
 
     def __init__(self, *_args: object, **_options: object) -> None:
+        pass
+
+    def load(self) -> None:
         pass
 
     def transcribe(self, audio: np.ndarray, language: str | None = None) -> Transcript:
@@ -106,3 +109,19 @@ def test_an_unknown_recogniser_and_a_missing_model_are_two_lines(bah: Call, data
     code, _, stderr = bah("transcribe", data_root, "--recogniser", "ears")
     assert code == 2
     assert "ears" in stderr
+
+
+def test_a_missing_model_is_named_before_any_video_counts_as_looked_at(
+    bah: Call, data_root: Path, heard: type[Stub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_self: Stub) -> None:
+        raise PrerequisiteError("The model is not there.", remedy="Get it.")
+
+    def silence(path: Path, **_options: Any) -> np.ndarray:
+        return np.zeros(16_000, np.float32)
+
+    monkeypatch.setattr(Stub, "load", missing)
+    monkeypatch.setattr("bah_mllm.pipeline.transcribing.read_audio", silence)
+    code, _, stderr = bah("transcribe", data_root, "--recogniser", "stub")
+    assert (code, heard.n_heard) == (2, 0)
+    assert "looked at" not in stderr

@@ -312,6 +312,19 @@ def test_a_named_model_is_not_fetched_unless_asked(recogniser_name, tmp_path, mo
     assert "--download" in caught.value.remedy
 
 
+def test_a_download_that_fails_is_not_answered_with_the_option_that_was_given(recogniser_name, tmp_path, monkeypatch):
+    def offline(*_args, **_kinds):
+        raise OSError("no network")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("whisper.load_model", offline)
+    monkeypatch.setattr("faster_whisper.WhisperModel", offline)
+    with pytest.raises(PrerequisiteError, match=r"large-v3 .*downloaded") as caught:
+        open_recogniser(recogniser_name, device="cpu", download=True).load()
+    assert "network" in caught.value.remedy
+    assert "--download" not in caught.value.remedy
+
+
 def test_unknown_names_say_what_there_is(recogniser_name):
     with pytest.raises(ConfigError, match="no-such-model is neither"):
         open_recogniser(recogniser_name, "no-such-model", device="cpu").transcribe(SAID, "en")
@@ -326,6 +339,9 @@ class Counting(recognition.Recogniser):
     name = "faster-whisper"
     package = "faster-whisper"
     n_asked = 0
+
+    def load(self):
+        pass
 
     def _language_probabilities(self, samples):
         return {"en": 0.2, "fr": 0.3, "de": 0.5}
