@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bah_mllm.core.loading import import_optional
 from bah_mllm.predictions.manifest import write_atomically
 from supervised.adaptation.recipe import METHODS
+from supervised.adaptation.summary import SMALLEST_GROUP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ _TITLES = {"age_range": "age group", "sex": "sex"}
 
 
 def draw_subgroups(path: Path, found: Mapping[str, Any], grouping: str) -> Path:
-    """Draw a figure into a PNG file, and return the file.
+    """Draw a figure into a PNG file, and return the file; it says so where no subgroup is large enough.
 
     Args:
         path: File to write; its folder is there.
@@ -44,11 +45,16 @@ def draw_subgroups(path: Path, found: Mapping[str, Any], grouping: str) -> Path:
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "hatch.linewidth": 0.5}):
         figure = Figure(figsize=(11, 4.8), dpi=100, layout="constrained")
         axes = figure.add_subplot()
-        _bars(axes, groups, ours, theirs)
+        if groups:
+            _bars(axes, groups, ours, theirs)
+            axes.legend(fontsize=8, ncols=4)
+        else:
+            why = f"Fewer than {SMALLEST_GROUP} targets in every {_TITLES[grouping]}: there is no mean to draw."
+            axes.text(0.5, 0.5, why, ha="center", transform=axes.transAxes)
+            axes.set_xticks([])
         axes.set_ylabel("mean F1 of A/H over targets")
         synthetic = " (demo set, synthetic)" if found["data"]["is_synthetic"] else ""
         axes.set_title(f"Adaptation by {_TITLES[grouping]}, target split by {found['target_split']}{synthetic}")
-        axes.legend(fontsize=8, ncols=4)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
     write_atomically(path, buffer.getvalue())
@@ -71,7 +77,7 @@ def _bars(axes: Axes, groups: list[str], ours: Mapping[str, Any], theirs: Mappin
         label = "the paper's value" if number == 0 else None
         if theirs:
             axes.plot([x for x, _ in known], [y for _, y in known], "D", color="black", markersize=4, label=label)
-    labels = [f"{group}\n({'n = ' + str(ours[group]['n']) if group in ours else 'n < 2'})" for group in groups]
+    labels = [f"{group}\n({'n = ' + str(ours[group]['n']) if group in ours else f'n < {SMALLEST_GROUP}'})" for group in groups]
     axes.set_xticks(range(len(groups)), labels)
     axes.set_ylim(0, 1)
 

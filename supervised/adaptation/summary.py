@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METRICS",
+    "SMALLEST_GROUP",
     "TRIVIAL",
     "Aggregate",
     "aggregate",
@@ -28,7 +29,7 @@ __all__ = [
 METRICS = ("f1", "wf1", "macro_f1", "ap", "ap_bah", "auroc", "accuracy", "positive_rate")
 TRIVIAL = ("all-positive", "all-negative")
 _GROUPINGS = ("sex", "age_range")
-_SMALLEST_GROUP = 2  # one person's result is no result of a group
+SMALLEST_GROUP = 2  # one person's result is no result of a group
 
 TargetMetrics = Mapping[str, Mapping[str, float | None]]
 
@@ -154,5 +155,5 @@ def _groups(
             "f1": {system: aggregate([targets[one][system]["f1"] for one in ids]).mean for system in systems},
         }
         for group, ids in sorted(members.items())
-        if len(ids) >= _SMALLEST_GROUP
+        if len(ids) >= SMALLEST_GROUP
     }

@@ -333,6 +333,33 @@ def test_the_whole_experiment_is_one_call(tmp_path, features, source):
     assert adaptation_experiment(out=tmp_path, **settings) == found
 
 
+def test_a_figure_without_groups_says_why_it_is_empty(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    from supervised.adaptation.figures import draw_subgroups
+
+    drawn = []
+    save = Figure.savefig
+
+    def remember(figure, *args, **kinds):
+        drawn.append(figure.axes[0])
+        save(figure, *args, **kinds)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    of_sex = {"F": {"n": 2, "f1": dict.fromkeys(METHODS, 0.5)}}
+    summary = {"subgroups": {"age_range": {}, "sex": of_sex}}
+    found = {"summary": summary, "paper": None, "data": {"is_synthetic": True}, "target_split": "frame"}
+    for grouping in ("age_range", "sex"):
+        draw_subgroups(tmp_path / f"{grouping}.png", found, grouping)
+    empty, full = drawn
+    assert [text.get_text() for text in empty.texts] == [
+        "Fewer than 2 targets in every age group: there is no mean to draw."
+    ]
+    assert empty.get_legend() is None
+    assert full.get_legend() is not None
+    assert not full.texts
+
+
 def test_on_people_the_papers_values_stand_beside_ours(tmp_path, features, source, monkeypatch):
     from supervised.adaptation import experiment
 
