@@ -23,9 +23,9 @@ from bah_mllm.report.json_output import check_json_path, write_json
 from bah_mllm.report.progress import say
 from supervised.context_figure import context_figure
 from supervised.cost_table import cost_table
-from supervised.features.store import FeatureStore
+from supervised.features.store import FeatureStore, notes_on_features
 from supervised.recipes.files import FusionRecipe, read_recipe
-from supervised.recipes.predict import PredictRequest, notes_on_features, predict
+from supervised.recipes.predict import PredictRequest, predict
 from supervised.recipes.train import TrainRequest, train
 
 __all__ = ["EXPERIMENTS", "Arm", "ExperimentRequest", "run_supervised_experiment"]

@@ -104,6 +104,7 @@ def _joined(records: Mapping[str, Mapping[str, Any]], people: Mapping[str, Mappi
         "experiment": "table22",
         "data": first["data"],
         "features": first["features"],
+        "notes": first["notes"],
         "target_split": first["target_split"],
         "selection": {method: record["selection"] for method, record in records.items()},
         "excluded": first["excluded"],

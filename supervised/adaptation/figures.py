@@ -77,7 +77,8 @@ def _bars(axes: Axes, groups: list[str], ours: Mapping[str, Any], theirs: Mappin
         label = "the paper's value" if number == 0 else None
         if theirs:
             axes.plot([x for x, _ in known], [y for _, y in known], "D", color="black", markersize=4, label=label)
-    labels = [f"{group}\n({'n = ' + str(ours[group]['n']) if group in ours else f'n < {SMALLEST_GROUP}'})" for group in groups]
+    sizes = [f"= {ours[group]['n']}" if group in ours else f"< {SMALLEST_GROUP}" for group in groups]
+    labels = [f"{group}\n(n {size})" for group, size in zip(groups, sizes, strict=True)]
     axes.set_xticks(range(len(groups)), labels)
     axes.set_ylim(0, 1)
 

@@ -30,6 +30,11 @@ def _mean_and_std(cell: Mapping[str, float | None]) -> str:
     return f"{cell['mean']:.4f}" + ("" if cell["std"] is None else f" ± {cell['std']:.4f}")
 
 
+def _notes(record: Mapping[str, Any]) -> list[str]:
+    """Return the lines of what must stand above every table."""
+    return [line for note in record["notes"] for line in (f"**{note}**", "")]
+
+
 def summary_lines(record: Mapping[str, Any]) -> list[str]:
     """Return a run's table: every system and the trivial answers, wins, who is left out, and what to know."""
     summary = record["summary"]
@@ -39,6 +44,7 @@ def summary_lines(record: Mapping[str, Any]) -> list[str]:
     ]
     if record["data"]["is_synthetic"]:
         lines += ["**demo set (synthetic): it shows that everything works, not how well A/H is recognised**", ""]
+    lines += _notes(record)
     lines += _table(
         ["system", *_SHOWN.values()],
         [
@@ -75,6 +81,7 @@ def experiment_lines(found: Mapping[str, Any]) -> list[str]:
     lines = ["# Tables 22 to 26: adaptation to each participant", ""]
     if found["data"]["is_synthetic"]:
         lines += ["**demo set (synthetic): it shows that everything works, not how well A/H is recognised**", ""]
+    lines += _notes(found)
     selection = ", ".join(f"{method} {how}" for method, how in found["selection"].items())
     lines += [
         f"Target split: {found['target_split']}. Features: {', '.join(found['features'].values())}.",
@@ -120,7 +127,9 @@ def _table22(found: Mapping[str, Any]) -> list[str]:
 
 
 def _table23(found: Mapping[str, Any]) -> list[str]:
-    header = ["target", *(name.replace("_", " ") for name in PartSizes._fields), "left out"]
+    classes = {"ah": "A/H", "n": "not A/H"}
+    parts = (name.split("_") for name in PartSizes._fields)
+    header = ["target", *(f"{part} {classes[of]}" for part, of in parts), "left out"]
     printed = _printed(found)
     rows = []
     for participant, target in found["targets"].items():

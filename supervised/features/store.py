@@ -17,7 +17,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,7 +33,7 @@ from bah_mllm.predictions.manifest import write_atomically
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["FeatureSet", "FeatureStore", "StoredFeatures", "file_digest"]
+__all__ = ["FeatureSet", "FeatureStore", "StoredFeatures", "file_digest", "notes_on_features"]
 
 Modality = Literal["visual", "audio", "text"]
 
@@ -341,6 +341,12 @@ def file_digest(path: Path) -> bytes:
     """Return the SHA-256 of a file, 32 bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def notes_on_features(sets: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a note on every feature set that random weights made; ``sets`` are described as ``FeatureSet`` is."""
+    random = [one["name"] for one in sets if "random" in json.dumps(one["settings"])]
+    return [f"features {name} come from random weights: a stand-in, not a result" for name in random]
 
 
 def _checked_rows(

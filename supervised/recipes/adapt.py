@@ -43,7 +43,7 @@ from supervised.adaptation.recipe import METHODS, AdaptationRecipe
 from supervised.adaptation.source import load_source, make_source, source_digest, source_features
 from supervised.adaptation.summary import TRIVIAL, judge_target, summarise, trivial_answers
 from supervised.adaptation.targets import Setting, TargetOutcome, adapt_target, needs_source_frames, start_model
-from supervised.features.store import FeatureStore
+from supervised.features.store import FeatureStore, notes_on_features
 from supervised.recipes.files import read_recipe
 from supervised.training.data import load_videos
 
@@ -146,7 +146,7 @@ def adapt(request: AdaptRequest) -> dict[str, Any]:
             _write_target(request, run, outcome)
             say(f"{request.recipe.name}: {number} of {len(waiting)} targets done ({outcome.participant_id})")
         run.append(_rows_without_features(request, targets, adaptable.left_out))
-        record = _record(request, dataset, adaptable)
+        record = _record(request, dataset, store, adaptable)
         write_atomically(request.out / RECORD, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
         run.complete()
     return record
@@ -199,6 +199,7 @@ def _about(
         notes.append(f"{n_known} participants are targets and in the source: the source model knows their labels")
     if dataset.is_synthetic:
         notes.insert(0, "demo set (synthetic): it shows that everything works, not how well A/H is recognised")
+    notes += notes_on_features(identity["feature_sets"])
     config = {**request.model_dump(mode="json", exclude={"workers"}), "split": split, "level": Level.FRAME.value}
     return {"config": config, "identity": identity, "notes": notes}
 
@@ -436,7 +437,7 @@ def _rows_without_features(
     ]
 
 
-def _record(request: AdaptRequest, dataset: Dataset, adaptable: _Adaptable) -> dict[str, Any]:
+def _record(request: AdaptRequest, dataset: Dataset, store: FeatureStore, adaptable: _Adaptable) -> dict[str, Any]:
     """Return metrics by target and over targets; a target that failed, or that has nothing to test, is named."""
     results = {one: json.loads(_result_file(request.out, one).read_text(encoding="utf-8")) for one in adaptable.ids}
     system = _system(request.recipe)
@@ -444,6 +445,7 @@ def _record(request: AdaptRequest, dataset: Dataset, adaptable: _Adaptable) -> d
     problems = {one: result["problem"] or "no test frames" for one, result in results.items() if one not in judged}
     people = {person.participant_id: person.metadata for person in dataset.participants()}
     systems = list(dict.fromkeys(("source_only", system, *TRIVIAL)))
+    features = load_source(request.out / "source").representation.features
     return {
         "system": system,
         "method": request.recipe.method,
@@ -451,7 +453,8 @@ def _record(request: AdaptRequest, dataset: Dataset, adaptable: _Adaptable) -> d
         "selection": "none" if request.recipe.loop is None else request.recipe.loop.select,
         "seed": request.seed,
         "data": {"name": dataset.name, "edition": dataset.edition, "is_synthetic": dataset.is_synthetic},
-        "features": load_source(request.out / "source").representation.features,
+        "features": features,
+        "notes": notes_on_features(store.info(name).model_dump() for name in features.values()),
         "excluded": adaptable.excluded,
         "failed": problems,
         "summary": summarise({one: result["metrics"] for one, result in judged.items()}, people, systems),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from bah_mllm.core.loading import load_named
 from bah_mllm.core.records import Level, Video
 from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.report.progress import say
-from supervised.features.store import FeatureStore, file_digest
+from supervised.features.store import FeatureStore, file_digest, notes_on_features
 from supervised.models import load_model
 from supervised.recipes.files import FusionRecipe, parse_recipe
 from supervised.recipes.train import RECORD, read_record, seed_folder
@@ -28,7 +27,7 @@ from supervised.training.predicting import (
     write_predictions,
 )
 
-__all__ = ["PredictRequest", "fusion_predictor", "notes_on_features", "predict"]
+__all__ = ["PredictRequest", "fusion_predictor", "predict"]
 
 # kind of recipe -> function of (recipe, record, request, dataset, folder) that returns (level, Video -> Predicted)
 PREDICTORS = {
@@ -137,12 +136,6 @@ def _system(record: dict[str, Any]) -> str:
     recipe = record["recipe"]
     is_faithful = recipe.get("model", {}).get("variant") == "faithful"
     return f"{recipe['name']} faithful" if is_faithful else str(recipe["name"])
-
-
-def notes_on_features(sets: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return a note on every feature set that random weights made; ``sets`` are described as in the store."""
-    random = [one["name"] for one in sets if "random" in json.dumps(one["settings"])]
-    return [f"features {name} come from random weights: a stand-in, not a result" for name in random]
 
 
 def _notes(record: dict[str, Any], dataset: Dataset, split: str | None) -> list[str]:

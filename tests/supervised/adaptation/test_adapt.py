@@ -327,10 +327,29 @@ def test_the_whole_experiment_is_one_call(tmp_path, features, source):
     assert "demo set (synthetic)" in table
     assert found["paper"] is None  # its numbers are about people
     assert not any(word in table for word in ("paper F1", "(paper", "Paper:", "| paper |"))
+    assert (
+        "| target | train A/H | train not A/H | val A/H | val not A/H | test A/H | test not A/H | left out |" in table
+    )
     assert all(f"## Table {number}" in table for number in range(22, 27))
     for part in "ab":
         assert (tmp_path / f"figure13{part}.png").read_bytes().startswith(b"\x89PNG")
     assert adaptation_experiment(out=tmp_path, **settings) == found
+
+
+def test_features_of_random_weights_are_named_in_the_run_and_above_the_tables(run, tmp_path, features, source):
+    from supervised.adaptation.report import experiment_lines, summary_lines
+    from supervised.features.store import FeatureSet
+
+    copytree(features, tmp_path / "features")
+    about = tmp_path / "features" / "made-up" / "set.json"
+    made = FeatureSet.model_validate_json(about.read_text())
+    about.write_text(made.model_copy(update={"settings": {"weights": "random"}}).model_dump_json())
+    note = "features made-up come from random weights: a stand-in, not a result"
+    record = run("shot", tmp_path / "run", features=tmp_path / "features")
+    assert note in json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    lines = summary_lines(record)
+    assert lines.index(f"**{note}**") < lines.index("| system | F1 | WF1 | AP | AP_bah |")
+    assert note not in "\n".join(summary_lines(run("shot", tmp_path / "other")))
 
 
 def test_a_figure_without_groups_says_why_it_is_empty(tmp_path, monkeypatch):
