@@ -178,12 +178,13 @@ def _about(
     of_source = [video for name in _source_splits(request.recipe, dataset) for video in dataset.videos(name)]
     videos = [*of_source, *(video for several in targets.values() for video in several)]
     held = "\n".join(f"{name},{one.video_id},{store.digest(name, one.video_id)}" for name in names for one in videos)
+    sets = [store.info(name).model_dump() for name in names]
     identity = {
         "level": Level.FRAME.value,
         "system": _system(request.recipe),
         "split": split,
         "recipe": _comparable(request.recipe),
-        "feature_sets": [store.info(name).model_dump() for name in names],
+        "feature_sets": sets,
         "features_held": hashlib.sha256(held.encode()).hexdigest(),
         "source": None if request.source is None else source_digest(request.source),
         "target_split": request.target_split,
@@ -199,7 +200,7 @@ def _about(
         notes.append(f"{n_known} participants are targets and in the source: the source model knows their labels")
     if dataset.is_synthetic:
         notes.insert(0, "demo set (synthetic): it shows that everything works, not how well A/H is recognised")
-    notes += notes_on_features(identity["feature_sets"])
+    notes += notes_on_features(sets)
     config = {**request.model_dump(mode="json", exclude={"workers"}), "split": split, "level": Level.FRAME.value}
     return {"config": config, "identity": identity, "notes": notes}
 

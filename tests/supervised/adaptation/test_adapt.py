@@ -317,6 +317,7 @@ def test_a_video_without_features_gets_a_row_that_says_so(run, tmp_path, feature
 
 def test_the_whole_experiment_is_one_call(tmp_path, features, source):
     from supervised.adaptation.experiment import adaptation_experiment
+    from supervised.adaptation.report import experiment_lines
 
     quick = ["loop.epochs=1", "features.visual=made-up", "sub_based:subject_stage.loop.epochs=1"]
     settings = {"data": None, "features": features, "source": source, "overrides": quick}
@@ -330,6 +331,8 @@ def test_the_whole_experiment_is_one_call(tmp_path, features, source):
     assert (
         "| target | train A/H | train not A/H | val A/H | val not A/H | test A/H | test not A/H | left out |" in table
     )
+    lines = experiment_lines({**found, "notes": ["of random weights"]})
+    assert lines.index("**of random weights**") < next(n for n, line in enumerate(lines) if line.startswith("|"))
     assert all(f"## Table {number}" in table for number in range(22, 27))
     for part in "ab":
         assert (tmp_path / f"figure13{part}.png").read_bytes().startswith(b"\x89PNG")
@@ -337,7 +340,7 @@ def test_the_whole_experiment_is_one_call(tmp_path, features, source):
 
 
 def test_features_of_random_weights_are_named_in_the_run_and_above_the_tables(run, tmp_path, features, source):
-    from supervised.adaptation.report import experiment_lines, summary_lines
+    from supervised.adaptation.report import summary_lines
     from supervised.features.store import FeatureSet
 
     copytree(features, tmp_path / "features")
