@@ -105,6 +105,8 @@ def import_weights(source: Path, *, model: str, out: Path, window_frames: int | 
         PrerequisiteError: There is no such file.
     """
     if model in BACKBONES:
+        if not source.exists():
+            raise _no_file(source, "model.pt, or the folder with it and mini_config.yml")
         has_config = source.is_file() and source.with_name("mini_config.yml").is_file()
         backbone = build_backbone(model, weights=source.parent if has_config else source)
         save_backbone(out, backbone)
@@ -116,9 +118,7 @@ def import_weights(source: Path, *, model: str, out: Path, window_frames: int | 
         )
     file = source / "model.pt" if source.is_dir() else source
     if not file.is_file():
-        raise PrerequisiteError(
-            f"There is no file of weights {file}.", remedy="Name the file model.pt, or the folder best-model with it."
-        )
+        raise _no_file(file, "model.pt, or the folder best-model with it")
     published = load_tensors(file)
     settings = _read_settings(file.with_name("config.yml"), model)
     built = _build(model, published, settings, window_frames)
@@ -127,6 +127,10 @@ def import_weights(source: Path, *, model: str, out: Path, window_frames: int | 
     n_backbone = sum(key.startswith("spatial.") for key in published)
     notes = [f"{n_backbone} tensors of the frozen backbone of faces are left out: import it by its own file"]
     return ImportedWeights(model, sum(one.numel() for one in built.parameters()), tuple(notes if n_backbone else ()))
+
+
+def _no_file(path: Path, wanted: str) -> PrerequisiteError:
+    return PrerequisiteError(f"There is no file of weights {path}.", remedy=f"Name the file {wanted}.")
 
 
 def _read_settings(path: Path, model: str) -> dict[str, str]:

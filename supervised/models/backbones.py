@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,6 +47,8 @@ __all__ = [
     "load_head",
     "save_backbone",
 ]
+
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/(?!.*\.(?:pt|pth|safetensors)$)[\w.-]+")  # organisation/model, and no file
 
 BACKBONES = {
     "resnet18": "supervised.models.resnet:resnet18",
@@ -226,6 +229,7 @@ def build_backbone(
         DataError: The weights cannot be read, or lack or misshape parameters.
         PrerequisiteError: There are no weights, and ``random`` is false.
     """
+    load_named(BACKBONES, name, kind="backbone")  # an unknown name is told before missing weights are
     if weights is None:
         if not random:
             raise PrerequisiteError(
@@ -346,11 +350,13 @@ def _read(name: str, weights: str | Path) -> _Weights:
         return _read_published(name, place)
     if place.is_file():
         return _read_file(name, place)
-    if name.startswith("resnet") and ((place / "config.json").is_file() or not place.exists()):
+    is_on_hub = not place.exists() and _HUB_NAME.fullmatch(str(weights)) is not None
+    if name.startswith("resnet") and ((place / "config.json").is_file() or is_on_hub):
         return _read_hub(name, str(weights))
     raise PrerequisiteError(
         f"There are no weights of {name} at {weights}.",
-        remedy="Name a folder with backbone.json or mini_config.yml, or a file .safetensors, .pt or .pth.",
+        remedy="Name a folder with backbone.json or mini_config.yml, a file .safetensors, .pt or .pth, or (ResNets) a "
+        "model of the hub such as microsoft/resnet-18.",
     )
 
 

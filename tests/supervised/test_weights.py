@@ -324,9 +324,10 @@ def test_the_command_writes_a_folder_and_says_what_is_left_out(bah: Call, tmp_pa
     assert "lfan, 5,001,378 parameters" in err
     spec = json.loads((tmp_path / "trained" / "authors-lfan" / "model.json").read_text())
     assert (spec["name"], spec["variant"], spec["options"]["window_frames"]) == ("lfan", "faithful", 24)
-    code, out, err = bah("weights", "import", "gone/model.pt", "--model", "lfan", "--out", "x")
-    assert (code, out) == (2, "")
-    assert err.splitlines()[0].startswith("error: There is no file of weights")
+    for gone, model in (("gone/model.pt", "lfan"), ("nofile", "resnet18"), ("gone/away", "resnet18")):
+        code, out, err = bah("weights", "import", gone, "--model", model, "--out", "x")
+        assert (code, out) == (2, "")
+        assert err.splitlines()[0].startswith("error: There is no file of weights")
 
 
 @pytest.mark.parametrize("names_folder", [True, False])

@@ -7,7 +7,15 @@ from torch import nn
 
 from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
 from supervised.models.apvit import APViT
-from supervised.models.backbones import Backbone, build_backbone, freeze, load_head, load_tensors, save_backbone
+from supervised.models.backbones import (
+    BACKBONES,
+    Backbone,
+    build_backbone,
+    freeze,
+    load_head,
+    load_tensors,
+    save_backbone,
+)
 from supervised.models.ir50 import ir_stage
 
 
@@ -402,3 +410,15 @@ class TestWeights:
     def test_a_hub_name_out_of_reach_says_so(self):
         with pytest.raises(PrerequisiteError, match="nor such a ResNet on the hub"):
             build_backbone("resnet18", "nobody/no-such-resnet")
+
+    @pytest.mark.parametrize("place", ["gone/resnet18.pt", "gone.safetensors", "./gone/folder", "a/b/c", "gone"])
+    def test_a_path_that_is_not_there_is_never_looked_for_on_the_hub(self, place, monkeypatch):
+        monkeypatch.setattr("transformers.ResNetModel.from_pretrained", None)  # calling it would be a TypeError
+        with pytest.raises(PrerequisiteError, match="no weights of resnet18 at"):
+            build_backbone("resnet18", place)
+
+    def test_an_unknown_backbone_is_answered_with_the_names(self):
+        with pytest.raises(ConfigError, match="no backbone named 'resnet99'") as caught:
+            build_backbone("resnet99")
+        assert caught.value.remedy.startswith("Did you mean 'resnet")
+        assert all(name in caught.value.remedy for name in BACKBONES)
