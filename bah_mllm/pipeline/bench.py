@@ -6,7 +6,7 @@ Every figure is process time (all threads) of this process; counters say how muc
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -254,5 +254,21 @@ def print_bench(
     from rich.console import Console
 
     console = Console(highlight=False)
+    for line in _lines(figures):
+        console.print(line, soft_wrap=True)
+
+
+def _lines(figures: Mapping[str, Any], group: str = "") -> Iterator[str]:
+    """Yield a line for every figure, and one for every innermost group of figures, named by all groups around it."""
     for key, value in figures.items():
-        console.print(f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value}")
+        name = f"{group} {key}".strip()
+        if not isinstance(value, Mapping):
+            yield f"{name}: {_shown(value)}"
+        elif any(isinstance(one, Mapping) for one in value.values()):
+            yield from _lines(value, name)
+        else:
+            yield f"{name}: {', '.join(f'{inner} {_shown(one)}' for inner, one in value.items())}"
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -64,7 +64,7 @@ def print_status(folder: Path, *, json_path: str | None) -> None:
     for failure in state["failures"]:
         table.add_row("failed", f"{failure['n']:,} x {failure['status']}: {failure['reason']}")
     # A kill loses what was counted since the manifest was last written, some seconds at most.
-    at_least = "at least " if state["n_starts"] > 1 else ""
+    at_least = "at least " if state["n_starts"] > 1 and state["counters"] else ""
     table.add_row("work", at_least + (_listing(state["counters"]) or "-"))
     table.add_row("seconds", _listing({key: f"{value:.1f}" for key, value in state["seconds"].items()}) or "-")
     for note in state["notes"]:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
+from bah_mllm.predictions import RunStore
+
 Call = Callable[..., tuple[int, str, str]]
 
 ROW_KEYS = {
@@ -189,6 +191,16 @@ def test_status_tells_rows_and_time_as_json(bah: Call, pristine_root: Path, tmp_
     assert state["counters"]["frames_decoded"] == 363
     assert "engine" in state["seconds"]
     assert bah("status", tmp_path)[0] == 2
+
+
+def test_status_lists_no_work_where_none_was_counted(bah: Call, tmp_path: Path) -> None:
+    for _ in range(2):
+        with RunStore(tmp_path / "run", config={}, identity={}) as run:
+            run.complete()
+    code, stdout, _ = bah("status", tmp_path / "run")
+    assert code == 0
+    assert "2 start(s)" in stdout
+    assert "at least" not in stdout
 
 
 def test_data_check_names_what_is_broken_and_stats_counts(bah: Call, data_root: Path) -> None:

@@ -66,3 +66,10 @@ def test_no_seeds_are_refused(bah):
 def test_a_bench_repeats(tmp_path):
     first, second = (gains("T2", tmp_path / str(n), "nrc") for n in range(2))
     assert first == second
+
+
+def test_the_bench_prints_a_line_for_every_problem_and_method(bah, monkeypatch):
+    figures = {"gain_mean": 12.3456, "gain_min": -1.0, "accuracy_mean": 90.0}
+    monkeypatch.setattr("supervised.adaptation.toy.bench_adaptation", lambda _seeds: {"T1": {"mmd": figures}})
+    code, out, _ = bah("bench", "adaptation", "--seeds", "0:1")
+    assert (code, out) == (0, "T1 mmd: gain_mean 12.35, gain_min -1, accuracy_mean 90\n")
