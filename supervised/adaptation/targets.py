@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from bah_mllm.core.errors import RunError
 from bah_mllm.evaluation.metrics import f1_positive
 from supervised.adaptation.domains import Domain, score_rows
 from supervised.adaptation.protocol import PARTS, TargetSplit, TargetSplitName, split_target
@@ -21,7 +20,7 @@ from supervised.adaptation.source_free import Nrc, Shot
 from supervised.adaptation.with_source import Alignment, Labelled, SubjectBased, SubjectPairs
 from supervised.models import FeatureModel, load_model, save_model
 from supervised.records import Strategy
-from supervised.training.loop import fit
+from supervised.training.loop import NotFiniteError, fit
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -180,9 +179,7 @@ def _fit(setting: Setting, model: FeatureModel, train: Domain, val: Domain, fold
         notes.append("the features have no mirrored twin: both views of a frame are the same")
     try:
         fitted = fit(model, strategy, settings, folder=folder, seed=setting.seed, validate=_validate(val), quiet=True)
-    except RunError as error:
-        if not error.problem.startswith("The loss"):  # a damaged checkpoint is no outcome of the method
-            raise
+    except NotFiniteError as error:  # a damaged checkpoint is no outcome of the method, and ends the run
         return _Fitted(notes=notes, problem=error.problem)
     save_model(folder, model)
     return _Fitted(fitted.selected_epoch, list(getattr(strategy, "refreshes", [])), notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,7 +37,7 @@ class ModelSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class FeatureModel(nn.Module):
+class FeatureModel(nn.Module, ABC):
     """A model over frozen features that scores every frame (fulfils ``supervised.records.FrameModel``).
 
     Args:
@@ -68,11 +69,11 @@ class FeatureModel(nn.Module):
         """Modalities that the model reads, in order."""
         return tuple(self.dims)
 
+    @abstractmethod
     def embed(
         self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return what the classifier sees of every frame; what stands in the padding means nothing."""
-        raise NotImplementedError
 
     def classify(self, embedding: Float[Tensor, "*any width"]) -> Float[Tensor, "*any 2"]:
         """Return the logits of no A/H and A/H."""

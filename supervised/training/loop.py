@@ -35,10 +35,14 @@ from bah_mllm.report.progress import LiveLine, say
 from supervised.records import Strategy
 from supervised.tensor_files import DAMAGED
 
-__all__ = ["Fitted", "LoopSettings", "Shard", "fit", "lr_factor", "processes"]
+__all__ = ["Fitted", "LoopSettings", "NotFiniteError", "Shard", "fit", "lr_factor", "processes"]
 
 _CHECKPOINT = "checkpoint.pt"
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class NotFiniteError(RunError):
+    """A loss is infinite or no number: an outcome of the method on these data, unlike a damaged folder."""
 
 
 class LoopSettings(BaseModel):
@@ -170,7 +174,8 @@ def fit(
 
     Raises:
         ConfigError: ``settings.select`` names no metric of ``validate``.
-        RunError: The loss is not finite, or the checkpoint is damaged or belongs to another model.
+        NotFiniteError: The loss is not finite.
+        RunError: The checkpoint is damaged or belongs to another model.
     """
     if settings.select != "last" and validate is None:
         raise ConfigError(
@@ -288,7 +293,7 @@ class _Stepper:
             with self._autocast():
                 loss = self._strategy.loss(self._model, batch)
             if not torch.isfinite(loss.total):
-                raise RunError(
+                raise NotFiniteError(
                     f"The loss is {loss.total.item()} in epoch {epoch}.",
                     remedy="Lower the learning rate, or run `bah-mllm features` again if features are damaged.",
                 )

@@ -16,7 +16,7 @@ from bah_mllm.core.errors import ConfigError, RunError
 from supervised.models import build_model
 from supervised.records import IGNORED, StepLoss
 from supervised.training.classification import Classification, ClassificationSettings
-from supervised.training.loop import LoopSettings, fit, lr_factor
+from supervised.training.loop import LoopSettings, NotFiniteError, fit, lr_factor
 from supervised.training.made_up import MADE_UP_DIMS, made_up_videos
 
 VIDEOS = made_up_videos(6, seed=1)
@@ -233,7 +233,7 @@ def test_selecting_by_an_unknown_metric_says_which_there_are(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_an_error_not_a_model(tmp_path):
-    with pytest.raises(RunError, match="nan in epoch 0"):
+    with pytest.raises(NotFiniteError, match="nan in epoch 0"):
         fit(scalar(), Quadratic([math.nan]), settings(), folder=tmp_path)
 
 
@@ -363,7 +363,7 @@ state = PartialState(cpu=True)
 Path(f"{sys.argv[1]}-{state.process_index}-of-{state.num_processes}").touch()
 from supervised.models import build_model
 from supervised.training.classification import Classification, ClassificationSettings
-from supervised.training.loop import LoopSettings, Shard, fit
+from supervised.training.loop import LoopSettings, NotFiniteError, Shard, fit
 from supervised.training.made_up import MADE_UP_DIMS, made_up_videos
 torch.manual_seed(0)
 model = build_model("lfan", MADE_UP_DIMS, dropout=0.0)
