@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bah_mllm.dataset.editions import published_sizes
 from bah_mllm.evaluation.metrics import Confusion, ap, ap_bah
-from bah_mllm.evaluation.published import published_results
+from bah_mllm.paper.published import published_results
 
 EVALUATION = Path(__file__).resolve().parent.parent / "bah_mllm" / "evaluation"
 TARGET = EVALUATION / "PUBLISHED.md"

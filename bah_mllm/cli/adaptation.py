@@ -44,11 +44,11 @@ def adapt(
     Example: bah-mllm adapt --recipe shot --data BAH_DB --out runs/shot --workers 2
     """
     require_supervised()
+    from bah_mllm.core.json_output import check_json_path, write_json
     from bah_mllm.predictions import read_manifest
-    from bah_mllm.report.json_output import check_json_path, write_json
     from supervised.adaptation.report import summary_lines
-    from supervised.recipes.adapt import adapt as run
-    from supervised.recipes.adapt import make_request
+    from supervised.flows.adapt import adapt as run
+    from supervised.flows.adapt import make_request
 
     check_json_path(json_path)
     request = make_request(

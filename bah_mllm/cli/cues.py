@@ -115,7 +115,7 @@ def score(
 
     Example: bah-mllm cues score cues --data BAH_DB
     """
-    from bah_mllm.pipeline.cue_scores import print_scores
+    from bah_mllm.inspection.cue_scores import print_scores
 
     print_scores(folder, words=words, truth=truth, data=data, split=split, tolerance_s=tolerance, json_path=json_path)
 

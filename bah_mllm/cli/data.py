@@ -26,7 +26,7 @@ def check(
 
     Example: bah-mllm data check BAH_DB
     """
-    from bah_mllm.pipeline.data_report import print_check
+    from bah_mllm.inspection.data_report import print_check
 
     return 2 if print_check(root, decode=decode, json_path=json_path) else 0
 
@@ -37,7 +37,7 @@ def stats(root: _Root = None, *, json_path: _Json = None) -> None:
 
     Example: bah-mllm data stats BAH_DB
     """
-    from bah_mllm.pipeline.data_report import print_stats
+    from bah_mllm.inspection.data_report import print_stats
 
     print_stats(root, json_path=json_path)
 

@@ -27,8 +27,8 @@ def list_(
 
     Example: bah-mllm prompts list
     """
+    from bah_mllm.core.json_output import write_json
     from bah_mllm.prompting import list_prompts
-    from bah_mllm.report.json_output import write_json
 
     entries = list_prompts(prompts_dir or [])
     if json_path is not None:

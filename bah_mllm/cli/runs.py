@@ -117,8 +117,8 @@ def run(
     Example: bah-mllm run --prompt transcript_def1 --window 120
     """
     flags = _as_settings(locals())
+    from bah_mllm.inspection.dry_run import dry_run as print_plan
     from bah_mllm.pipeline.config import load_run_config
-    from bah_mllm.pipeline.dry_run import dry_run as print_plan
     from bah_mllm.pipeline.zero_shot import run as run_zero_shot
 
     resolved = load_run_config(flags, config)
@@ -189,7 +189,7 @@ def experiment(
         if not run_options.get("out"):
             more["out"] = Path(f"runs/table22-{target_split}")
         return _adaptation_experiment({**request, **more}, json_path)
-    from bah_mllm.pipeline.experiments import EXPERIMENTS, run_experiment
+    from bah_mllm.paper.prompts import EXPERIMENTS, run_experiment
 
     if name not in EXPERIMENTS:
         there = ", ".join((*EXPERIMENTS, *_SUPERVISED, "table22"))
@@ -236,16 +236,16 @@ def _supervised_request(
 
 def _supervised_experiment(name: str, request: Mapping[str, Any], json_path: str | None) -> None:
     require_supervised()
+    from bah_mllm.paper.fusion import ExperimentRequest, run_supervised_experiment
     from bah_mllm.pipeline.judging import evaluate
-    from supervised.experiments import ExperimentRequest, run_supervised_experiment
 
     run_supervised_experiment(name, ExperimentRequest(**request), judge=evaluate, json_path=json_path)
 
 
 def _adaptation_experiment(request: Mapping[str, Any], json_path: str | None) -> int:
     require_supervised()
-    from bah_mllm.report.json_output import check_json_path, write_json
-    from supervised.adaptation.experiment import adaptation_experiment
+    from bah_mllm.core.json_output import check_json_path, write_json
+    from bah_mllm.paper.adaptation import adaptation_experiment
     from supervised.adaptation.report import experiment_lines
 
     check_json_path(json_path)
@@ -285,7 +285,7 @@ def status(
 
     Example: bah-mllm status runs/demo
     """
-    from bah_mllm.pipeline.status import print_status
+    from bah_mllm.inspection.status import print_status
 
     print_status(folder, json_path=json_path)
 
@@ -300,7 +300,7 @@ def diff(
 
     Example: bah-mllm diff runs/a runs/b
     """
-    from bah_mllm.pipeline.differences import print_diff
+    from bah_mllm.inspection.differences import print_diff
 
     print_diff(a, b, json_path=json_path)
 
@@ -317,7 +317,7 @@ def import_(
 
     Example: bah-mllm import theirs.csv --data BAH_DB --out runs/theirs
     """
-    from bah_mllm.pipeline.importing import import_predictions
+    from bah_mllm.exchange.importing import import_predictions
 
     import_predictions(file, data=data, split=split, system=system, out=out)
     typer.echo(str(out))

@@ -18,8 +18,8 @@ def doctor(
 
     Example: bah-mllm doctor
     """
-    from bah_mllm.pipeline.doctor import as_json, examine, print_report
-    from bah_mllm.report.json_output import write_json
+    from bah_mllm.core.json_output import write_json
+    from bah_mllm.inspection.doctor import as_json, examine, print_report
 
     checks = examine()
     if json_path is not None:
@@ -40,7 +40,7 @@ def bench(
 
     Example: bah-mllm bench evaluator
     """
-    from bah_mllm.pipeline.bench import print_bench
+    from bah_mllm.bench.benches import print_bench
 
     print_bench(
         name,
@@ -53,7 +53,7 @@ def bench(
 def _training(*, seed: int) -> dict[str, Any]:
     """Return parameters of every model, and what cached features save."""
     require_supervised()
-    from supervised.bench import bench_training
+    from bah_mllm.bench.training import bench_training
 
     return bench_training(seed=seed)
 
@@ -61,6 +61,6 @@ def _training(*, seed: int) -> dict[str, Any]:
 def _adaptation(seeds: str) -> dict[str, Any]:
     """Return the gain of every adaptation method by toy problem, in points."""
     require_supervised()
-    from supervised.adaptation.toy import bench_adaptation
+    from bah_mllm.bench.adaptation import bench_adaptation
 
     return bench_adaptation(parse_seeds(seeds))

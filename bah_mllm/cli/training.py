@@ -31,9 +31,9 @@ def train(
     Example: bah-mllm train --recipe words_video --out trained/words
     """
     require_supervised()
-    from supervised.recipes.files import read_recipe
-    from supervised.recipes.train import TrainRequest
-    from supervised.recipes.train import train as run
+    from supervised.flows.train import TrainRequest
+    from supervised.flows.train import train as run
+    from supervised.reading import read_recipe
     from supervised.training.loop import Shard
 
     resolved = read_recipe(recipe, set_ or ())
@@ -63,8 +63,8 @@ def predict(
     """
     require_supervised()
     from bah_mllm.predictions import read_manifest
-    from supervised.recipes.predict import PredictRequest
-    from supervised.recipes.predict import predict as run
+    from supervised.flows.predict import PredictRequest
+    from supervised.flows.predict import predict as run
 
     chosen = None if seeds is None else parse_seeds(seeds)
     folders = run(PredictRequest(trained, data, split, out, features, cues, chosen, device))

@@ -45,15 +45,15 @@ def import_(
     Example: bah-mllm weights import best-model/model.pt --model lfan --out trained/authors-lfan --features features
     """
     require_supervised()
-    from supervised.weights import import_weights
+    from supervised.models.published_weights import import_weights
 
     folder = out if features is None else out / "imported"
     imported = import_weights(source, model=model, out=folder, window_frames=window_frames)
     for note in imported.notes:
         typer.echo(f"note: {note}", err=True)
     if features is not None:
-        from supervised.recipes.files import read_recipe
-        from supervised.recipes.train import TrainRequest, adopt
+        from supervised.flows.train import TrainRequest, adopt
+        from supervised.reading import read_recipe
 
         recipe = read_recipe(model, ["model.variant=faithful", *(set_ or ())])
         adopt(folder, recipe, TrainRequest(data, out, features))

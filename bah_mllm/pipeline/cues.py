@@ -23,7 +23,9 @@ import numpy as np
 
 from bah_mllm.core.engine import Engine
 from bah_mllm.core.errors import ConfigError, DataError, MediaError
+from bah_mllm.core.files import write_atomically
 from bah_mllm.core.records import Transcript, Video
+from bah_mllm.core.saying import say
 from bah_mllm.cues import body, face, sound
 from bah_mllm.cues.clashes import clash_events
 from bah_mllm.cues.codes import CODES, undetectable
@@ -39,8 +41,6 @@ from bah_mllm.cues.usual import pool
 from bah_mllm.cues.visual_events import visual_events
 from bah_mllm.dataset import Dataset, dataset_and_split, open_dataset
 from bah_mllm.media import read_audio
-from bah_mllm.predictions.manifest import write_atomically
-from bah_mllm.report.progress import say
 from bah_mllm.report.timeline import TimelineEvent, draw_timeline, timeline_text
 
 __all__ = ["Signals", "extract_cues", "load_signals", "rendered", "show_cues"]

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bah_mllm.core.errors import BahError, ConfigError, DataError
+from bah_mllm.core.json_output import check_json_path, write_json
+from bah_mllm.core.notes import SYNTHETIC
 from bah_mllm.core.records import Level, Variant, Video
+from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.evaluation import Evaluation, Labels, TrainPrior, VideoLabels, evaluate_rows, read_foreign
 from bah_mllm.evaluation.calibration import Transformed, reliability_rows, transform_rows
@@ -24,8 +27,6 @@ from bah_mllm.predictions import Manifest, read_manifest, read_run, rows_to_fram
 from bah_mllm.predictions.manifest import MANIFEST_NAME
 from bah_mllm.report import print_evaluation, print_events, print_matrix, print_subgroups, print_thresholds
 from bah_mllm.report.console import plain_console
-from bah_mllm.report.json_output import check_json_path, write_json
-from bah_mllm.report.progress import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +137,7 @@ def gather(
     rows = _joined([rows, *(corrected.rows for corrected in calibrations)])
     notes = [note for manifest in manifests for note in manifest.notes]
     if dataset.is_synthetic and not notes:
-        notes = ["demo set (synthetic): it shows that everything works, not how well A/H is recognised"]
+        notes = [SYNTHETIC]
     notes += [note for corrected in calibrations for note in corrected.notes]
     return Material(rows, labels, dataset, split, level, tuple(dict.fromkeys(notes)), calibrations)
 

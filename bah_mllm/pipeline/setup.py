@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.notes import STAND_IN_MODEL, SYNTHETIC
 from bah_mllm.core.records import Level, Variant, Video
 from bah_mllm.cues.store import digest_cues
 from bah_mllm.dataset import Dataset, dataset_and_split, demo_root
@@ -219,10 +220,10 @@ def _folder(config: RunConfig, dataset: Dataset, split: str | None, engine_name:
 def _notes(dataset: Dataset, config: RunConfig) -> tuple[str, ...]:
     notes = []
     if dataset.is_synthetic:
-        notes.append("demo set (synthetic): it shows that everything works, not how well A/H is recognised")
+        notes.append(SYNTHETIC)
     if config.cues is None and cues_folder(config) is not None:
         notes.append("cues: those that the demo set ships, in prompts that name them and in place of unseen video")
     stand_ins = {None: dataset.is_synthetic, "smollm2": True, "tiny-video-llava": True}
     if config.engine == "scripted" or stand_ins.get(config.model, False):
-        notes.append("the model is a stand-in: its scores say nothing about A/H")
+        notes.append(STAND_IN_MODEL)
     return tuple(notes)

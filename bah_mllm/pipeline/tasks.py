@@ -11,6 +11,7 @@ from time import perf_counter
 from bah_mllm.core.engine import EngineFacts
 from bah_mllm.core.errors import DataError, MediaError
 from bah_mllm.core.records import Clip, Level, RenderedPrompt, Status, Transcript, Variant, Video, WindowJob
+from bah_mllm.core.saying import say
 from bah_mllm.core.timeline import Length, Window, time_of
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.rendering import render_cues
@@ -28,7 +29,6 @@ from bah_mllm.prompting import (
     neutralise,
     render_prompt,
 )
-from bah_mllm.report.progress import say
 from bah_mllm.transcripts import words_in
 
 __all__ = ["Task", "Tasks", "donors", "needs_pixels", "system_name"]

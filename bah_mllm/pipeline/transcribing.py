@@ -8,10 +8,10 @@ from typing import Any
 
 from bah_mllm.core.errors import ConfigError, MediaError
 from bah_mllm.core.records import Video
+from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, open_dataset
 from bah_mllm.engines.models import cache_root
 from bah_mllm.media import read_audio
-from bah_mllm.report.progress import say
 from bah_mllm.transcripts import write_words
 from bah_mllm.transcripts.recognition import Recogniser, open_recogniser, transcribe_cached
 

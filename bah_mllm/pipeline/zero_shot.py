@@ -16,6 +16,7 @@ from pathlib import Path
 from bah_mllm.core.engine import Engine, EngineFacts
 from bah_mllm.core.errors import BahError, ConfigError, EngineError, RunError
 from bah_mllm.core.records import Answer, Level, Status, WindowJob
+from bah_mllm.core.saying import say
 from bah_mllm.engines import load_engine
 from bah_mllm.media import prefetch
 from bah_mllm.pipeline.config import RunConfig
@@ -24,7 +25,7 @@ from bah_mllm.pipeline.setup import Setup, cues_folder, prepare
 from bah_mllm.pipeline.tasks import Task, Tasks, needs_pixels
 from bah_mllm.predictions import Manifest, PredictionRow, RunStore, check_resumable, read_manifest
 from bah_mllm.predictions.manifest import MANIFEST_NAME
-from bah_mllm.report.progress import RunProgress, Stopwatch, say
+from bah_mllm.report.progress import RunProgress, Stopwatch
 from bah_mllm.scoring import PARSERS, row_result
 
 __all__ = ["RunSummary", "check_abilities", "run"]

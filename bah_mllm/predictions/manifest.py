@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bah_mllm.core.errors import RunError
+from bah_mllm.core.files import write_atomically
 
-__all__ = ["MANIFEST_NAME", "Manifest", "package_versions", "read_manifest", "write_atomically", "write_manifest"]
+__all__ = ["MANIFEST_NAME", "Manifest", "package_versions", "read_manifest", "write_manifest"]
 
 MANIFEST_NAME = "run.json"
 
@@ -108,13 +108,3 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``run.json`` so that a kill leaves the old or the new one, never a part."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / MANIFEST_NAME, text.encode("utf-8"))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

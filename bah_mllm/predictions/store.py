@@ -14,19 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import ValidationError
 
 from bah_mllm.core.errors import RunError
+from bah_mllm.core.files import LOCK_NAME, hold_folder, is_held, refuse_difference, write_atomically
 from bah_mllm.core.records import Status
-from bah_mllm.predictions.manifest import (
-    MANIFEST_NAME,
-    Manifest,
-    package_versions,
-    read_manifest,
-    write_atomically,
-    write_manifest,
-)
+from bah_mllm.predictions.manifest import MANIFEST_NAME, Manifest, package_versions, read_manifest, write_manifest
 from bah_mllm.predictions.schema import COLUMNS, PredictionKey, PredictionRow
 
 if TYPE_CHECKING:
@@ -45,8 +39,6 @@ __all__ = [
 
 JOURNAL_NAME = "predictions.jsonl"
 PARQUET_NAME = "predictions.parquet"
-_LOCK_NAME = ".lock"
-_LOCK_PATIENCE_S = 1.0  # a look at the status holds the lock for a moment
 
 
 class RunStore:
@@ -72,18 +64,12 @@ class RunStore:
         self._identity = identity
         self._notes = list(notes)
         self._journal: BinaryIO | None = None
-        self._lock = FileLock(folder / _LOCK_NAME)
+        self._lock: FileLock | None = None
         self._statuses: dict[PredictionKey, Status] = {}
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=_LOCK_PATIENCE_S)
-        except Timeout:
-            raise RunError(
-                f"Another process is writing the run {self.folder}.",
-                remedy="Wait for it (`bah-mllm status RUN`), or write elsewhere with --out.",
-            ) from None
+        self._lock = hold_folder(self.folder, doing="writing the run")
         try:
             self.manifest = self._open_manifest()
             _mend_tail(self.folder / JOURNAL_NAME)
@@ -100,7 +86,8 @@ class RunStore:
         if self._journal is not None:
             self._journal.close()
         self.save_manifest()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     @property
     def done(self) -> set[PredictionKey]:
@@ -131,7 +118,7 @@ class RunStore:
 
     def _open_manifest(self) -> Manifest:
         if not (self.folder / MANIFEST_NAME).exists():
-            strangers = {path.name for path in self.folder.iterdir()} - {_LOCK_NAME, JOURNAL_NAME}
+            strangers = {path.name for path in self.folder.iterdir()} - {LOCK_NAME, JOURNAL_NAME}
             strangers = {name for name in strangers if not name.startswith(f".{MANIFEST_NAME}.")}
             if strangers or (self.folder / JOURNAL_NAME).exists():
                 found = ", ".join(sorted(strangers or {JOURNAL_NAME})[:3])
@@ -161,12 +148,12 @@ class RunStore:
 
 
 def _check_identity(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    for field in [*old, *(field for field in new if field not in old)]:
-        if old.get(field) != new.get(field):
-            raise RunError(
-                f"The run {folder} was made with {field} = {old.get(field)!r}, but now {field} = {new.get(field)!r}.",
-                remedy="Write this run elsewhere with --out, or give the same settings to resume.",
-            )
+    refuse_difference(
+        f"The run {folder}",
+        old,
+        new,
+        remedy="Write this run elsewhere with --out, or give the same settings to resume.",
+    )
 
 
 def _now() -> str:
@@ -194,13 +181,7 @@ def _mend_tail(journal: Path) -> None:
 
 def is_being_written(folder: Path) -> bool:
     """Return whether a process is writing this run now."""
-    try:
-        with FileLock(folder / _LOCK_NAME, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # a folder that we cannot write tells nothing
-        return False
+    return is_held(folder)
 
 
 def check_resumable(folder: Path, identity: dict[str, Any]) -> None:

@@ -13,14 +13,9 @@ from typing import Self, TypeVar
 from bah_mllm.core.records import Status
 from bah_mllm.predictions import PredictionRow
 
-__all__ = ["LiveLine", "RunProgress", "Stopwatch", "say"]
+__all__ = ["LiveLine", "RunProgress", "Stopwatch"]
 
 _Item = TypeVar("_Item")
-
-
-def say(text: str) -> None:
-    """Print a line for the person at the terminal; stdout is kept for data."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - what the command says
 
 
 class Stopwatch:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import import_optional
-from bah_mllm.predictions.manifest import write_atomically
 
 if TYPE_CHECKING:
     from jaxtyping import Float

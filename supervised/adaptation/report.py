@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bah_mllm.core.notes import SYNTHETIC
 from supervised.adaptation.protocol import PartSizes
 from supervised.adaptation.recipe import METHODS
 from supervised.adaptation.summary import TRIVIAL
@@ -43,7 +44,7 @@ def summary_lines(record: Mapping[str, Any]) -> list[str]:
         "",
     ]
     if record["data"]["is_synthetic"]:
-        lines += ["**demo set (synthetic): it shows that everything works, not how well A/H is recognised**", ""]
+        lines += [f"**{SYNTHETIC}**", ""]
     lines += _notes(record)
     lines += _table(
         ["system", *_SHOWN.values()],
@@ -80,7 +81,7 @@ def experiment_lines(found: Mapping[str, Any]) -> list[str]:
     """Return Tables 22 to 26 and the numbers of Figure 13 as Markdown, the paper's values beside ours."""
     lines = ["# Tables 22 to 26: adaptation to each participant", ""]
     if found["data"]["is_synthetic"]:
-        lines += ["**demo set (synthetic): it shows that everything works, not how well A/H is recognised**", ""]
+        lines += [f"**{SYNTHETIC}**", ""]
     lines += _notes(found)
     selection = ", ".join(f"{method} {how}" for method, how in found["selection"].items())
     lines += [

@@ -13,7 +13,6 @@ frame, on which a frame model is trained and then adapted.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,11 +25,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch.nn import functional
 
 from bah_mllm.core.errors import ConfigError, DataError, RunError
+from bah_mllm.core.files import digest_file, write_atomically
 from bah_mllm.core.records import Video
+from bah_mllm.core.saying import say
 from bah_mllm.core.timeline import plan_windows
 from bah_mllm.dataset import Dataset
-from bah_mllm.predictions.manifest import write_atomically
-from bah_mllm.report.progress import say
 from supervised.adaptation.domains import Domain
 from supervised.adaptation.recipe import AdaptationRecipe, SourceTraining
 from supervised.adaptation.with_source import Labelled
@@ -387,7 +386,7 @@ def source_digest(checkpoint: Path) -> str:
             f"{checkpoint} holds no trained model over features.",
             remedy="Give the folder that `bah-mllm train --out` named, or one of its seeds.",
         )
-    return hashlib.sha256(weights[0].read_bytes()).hexdigest()
+    return digest_file(weights[0])
 
 
 def source_features(checkpoint: Path) -> dict[str, str]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.json_output import check_json_path, write_json
+from bah_mllm.core.saying import say
 from bah_mllm.dataset import demo_root
-from bah_mllm.report.json_output import check_json_path, write_json
-from bah_mllm.report.progress import say
 from supervised.features.extracting import Extraction, extract_features
 from supervised.features.extractors import FeatureRequest
 

@@ -22,12 +22,13 @@ from typing import Any
 import torch
 
 from bah_mllm.core.errors import ConfigError, DataError, MediaError
+from bah_mllm.core.files import digest_file
+from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, open_dataset
 from bah_mllm.media import DAMAGED
-from bah_mllm.report.progress import say
+from supervised.features.crops import find_shipped
 from supervised.features.extractors import Content, Extractor, FeatureRequest, Reading, Rows, open_extractors
-from supervised.features.faces import find_shipped
-from supervised.features.store import FeatureStore, file_digest
+from supervised.features.store import FeatureStore
 
 __all__ = ["Extraction", "SetCounts", "extract_features"]
 
@@ -163,7 +164,7 @@ def _content_digest(content: Content) -> bytes:
     if content.path is None:
         return b""
     try:
-        return file_digest(content.path)
+        return bytes.fromhex(digest_file(content.path))
     except OSError as error:  # nobody may read it, say: then reading it will be its problem
         return type(error).__name__.encode()
 

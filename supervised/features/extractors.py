@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from bah_mllm.core.errors import ConfigError, DataError, MediaError, PrerequisiteError
+from bah_mllm.core.files import digest_file
 from bah_mllm.core.records import Transcript
 from bah_mllm.media import FramePass, frame_times, probe, read_audio
 from bah_mllm.report.progress import Stopwatch
-from supervised.features.faces import choose_detector, faces_in_video, open_detector, shipped_faces
+from supervised.features.crops import choose_detector, faces_in_video, open_detector, shipped_faces
 from supervised.features.sound import SAMPLE_RATE_HZ, embed_sound, load_vggish
-from supervised.features.store import FeatureSet, file_digest
+from supervised.features.store import FeatureSet
 from supervised.features.words import DEFAULT_TEXT_MODEL, WordEncoder, text_of_frames
 from supervised.models.backbones import build_backbone, freeze
 
@@ -256,7 +257,7 @@ class _Faces:
         if self._of_crops[0] is not content:  # they are read once for all backbones
             crops = hashlib.sha256()
             for number, path in content.crops.items():
-                crops.update(f"{number}:".encode() + file_digest(path))
+                crops.update(f"{number}:".encode() + bytes.fromhex(digest_file(path)))
             self._of_crops = content, crops.digest()
         return _digest(self.sets[name], content_digest, self._of_crops[1])
 
@@ -332,7 +333,7 @@ class _Sound:
         settings = {
             "network": "vggish",
             "weights": file.name if file is not None else "random",
-            "weights_digest": file_digest(file).hex()[:16] if file is not None else "",
+            "weights_digest": digest_file(file)[:16] if file is not None else "",
             "alignment": "faithful: looks ahead, shifted by one frame" if request.is_faithful else "centred",
             "dtype": request.dtype,
         }

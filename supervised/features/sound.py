@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
 from bah_mllm.core.errors import DataError, PrerequisiteError
-from supervised.tensor_files import load_tensors
+from supervised.models.tensor_files import load_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64

@@ -28,12 +28,13 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bah_mllm.core.errors import ConfigError, DataError
-from bah_mllm.predictions.manifest import write_atomically
+from bah_mllm.core.files import write_atomically
+from bah_mllm.core.notes import random_features
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["FeatureSet", "FeatureStore", "StoredFeatures", "file_digest", "notes_on_features"]
+__all__ = ["FeatureSet", "FeatureStore", "StoredFeatures", "notes_on_features"]
 
 Modality = Literal["visual", "audio", "text"]
 
@@ -337,16 +338,10 @@ class FeatureStore:
         return array
 
 
-def file_digest(path: Path) -> bytes:
-    """Return the SHA-256 of a file, 32 bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
 def notes_on_features(sets: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return a note on every feature set that random weights made; ``sets`` are described as ``FeatureSet`` is."""
     random = [one["name"] for one in sets if "random" in json.dumps(one["settings"])]
-    return [f"features {name} come from random weights: a stand-in, not a result" for name in random]
+    return [random_features(name) for name in random]
 
 
 def _checked_rows(

@@ -7,9 +7,9 @@ See README.md here for members and figures.
 
 from supervised.light.crossval import CrossValidated
 from supervised.light.importances import Importance
+from supervised.light.predict import LightPrediction, predict_light, predictor
 from supervised.light.recipe import LightRecipe
-from supervised.light.trained import LightPrediction, predict_light, predictor
-from supervised.light.training import LightReport, cross_validate, train_for_seed, train_light
+from supervised.light.train import LightReport, cross_validate, train_for_seed, train_light
 
 __all__ = [
     "CrossValidated",

@@ -15,7 +15,7 @@ from bah_mllm.core.records import Status, Transcript, Video
 from bah_mllm.cues.store import read_cues
 from bah_mllm.dataset import Dataset
 from supervised.features.words import MINILM, WordEncoder
-from supervised.light import language, observed
+from supervised.light import observed, wording
 from supervised.light.recipe import LightRecipe
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def read_examples(
             features = _text_features(transcript, recipe)
             if seen is not None:
                 features |= observed.cue_features(*seen)
-            n_cue_words = language.count_cue_words(transcript.text, transcript.language)
+            n_cue_words = wording.count_cue_words(transcript.text, transcript.language)
             kept.append((video, transcript.text, features, n_cue_words))
     names = tuple(describe(recipe))
     texts = tuple(text for _, text, _, _ in kept)
@@ -140,7 +140,7 @@ def read_examples(
 
 def describe(recipe: LightRecipe) -> dict[str, str]:
     """Return the features of a recipe and what each is, in the words of the codebook."""
-    told = language.describe() | (observed.describe() if "cues" in recipe.groups else {})
+    told = wording.describe() | (observed.describe() if "cues" in recipe.groups else {})
     return {name: what for name, what in told.items() if _group_of(name) in recipe.groups}
 
 
@@ -156,7 +156,7 @@ def embed_texts(encoder: WordEncoder, texts: Sequence[str]) -> Float[np.ndarray,
 
 
 def _text_features(transcript: Transcript, recipe: LightRecipe) -> dict[str, float]:
-    features = language.text_features(transcript.text, transcript.language)
+    features = wording.text_features(transcript.text, transcript.language)
     return {name: value for name, value in features.items() if _group_of(name) in recipe.groups}
 
 

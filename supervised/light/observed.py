@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bah_mllm.cues.codes import CODES, detectable_codes
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.store import Observation
-from supervised.light.language import LANGUAGE_CUES
+from supervised.light.wording import LANGUAGE_CUES
 
 __all__ = ["OBSERVED_CODES", "cue_features", "describe"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
+from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import load_named
-from bah_mllm.predictions.manifest import write_atomically
 from supervised.models.base import FeatureModel, ModelSpec, Variant
 
 __all__ = ["FAITHFUL", "MODELS", "FeatureModel", "ModelSpec", "build_model", "load_model", "save_model"]

@@ -4,7 +4,7 @@ The paper extracts its visual features with ResNet-18 to ResNet-152 or APViT, pr
 fine-tuned on BAH (section 4.2); the published code also has the IR-50 of an ABAW3 entry. No weights come with this
 package. ``build_backbone`` reads, as ``weights``:
 
-- a folder written by ``save_backbone`` (``backbone.json``, ``model.safetensors``): what ``supervised.pixels`` trains;
+- a folder written by ``save_backbone`` (``backbone.json``, ``model.safetensors``): what ``supervised.faces`` trains;
 - a folder of the authors (``mini_config.yml``, ``model.pt``);
 - a file of weights (``.safetensors``, ``.pt``, ``.pth``) under torchvision's names, or those of the published IR-50
   (which may also start APViT);
@@ -25,13 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
+from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import import_optional, load_named
+from bah_mllm.core.saying import say
 from bah_mllm.dataset.yaml_files import load_yaml
-from bah_mllm.predictions.manifest import write_atomically
-from bah_mllm.report.progress import say
 from supervised.models.apvit import from_ir50
 from supervised.models.resnet import from_transformers
-from supervised.tensor_files import load_tensors
+from supervised.models.tensor_files import load_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

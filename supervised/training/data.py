@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from bah_mllm.core.errors import BahError, ConfigError, DataError, RunError
+from bah_mllm.core.files import write_atomically
 from bah_mllm.core.records import Video
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import Dataset
-from bah_mllm.predictions.manifest import write_atomically
 from supervised.features.store import FeatureStore
 from supervised.records import IGNORED, MODALITIES, Batch, VideoFeatures
 

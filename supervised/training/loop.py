@@ -29,11 +29,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from bah_mllm.core.errors import ConfigError, RunError
+from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import import_optional
-from bah_mllm.predictions.manifest import write_atomically
-from bah_mllm.report.progress import LiveLine, say
+from bah_mllm.core.saying import say
+from bah_mllm.report.progress import LiveLine
+from supervised.models.tensor_files import DAMAGED
 from supervised.records import Strategy
-from supervised.tensor_files import DAMAGED
 
 __all__ = ["Fitted", "LoopSettings", "NotFiniteError", "Shard", "fit", "lr_factor", "processes"]
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from bah_mllm.core.errors import BahError
+from bah_mllm.core.notes import SYNTHETIC
 from bah_mllm.core.records import Level, Status, Video
 from bah_mllm.core.timeline import plan_windows
 from bah_mllm.dataset import Dataset
@@ -20,7 +21,7 @@ from bah_mllm.predictions import PredictionRow, RunStore, read_journal
 from bah_mllm.predictions.store import JOURNAL_NAME
 from bah_mllm.report.progress import LiveLine
 from supervised.records import VideoFeatures
-from supervised.training.classification import video_logits
+from supervised.training.cross_entropy import video_logits
 from supervised.training.data import Standard, TrainingWindow, make_batch
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def write_predictions(
     identity = {"split": about.split, "level": about.level.value, "system": about.system, "model": dict(about.model)}
     notes = list(about.notes)
     if dataset.is_synthetic:
-        notes.insert(0, "demo set (synthetic): it shows that everything works, not how well A/H is recognised")
+        notes.insert(0, SYNTHETIC)
     line = LiveLine()
     with RunStore(out, config=config, identity=identity, notes=notes) as store:
         store.manifest.data = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bah_mllm.pipeline.status import run_status
+from bah_mllm.inspection.status import run_status
 from bah_mllm.predictions import PredictionRow, read_journal, read_manifest, read_run
 
 Call = Callable[..., tuple[int, str, str]]

@@ -14,8 +14,8 @@ from sklearn.metrics import f1_score
 
 from bah_mllm.cli.app import invoke
 from bah_mllm.dataset import open_dataset
+from bah_mllm.paper.fusion import NAMES
 from bah_mllm.predictions import read_run
-from supervised.experiments import NAMES
 from supervised.features.store import FeatureSet, FeatureStore
 
 # One short epoch of small models, and the validation metric that two videos define.

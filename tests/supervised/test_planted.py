@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from supervised.models import build_model
 from supervised.records import VideoFeatures
-from supervised.training.classification import Classification, ClassificationSettings
+from supervised.training.cross_entropy import Classification, ClassificationSettings
 from supervised.training.data import Standard
 from supervised.training.loop import LoopSettings, fit
 from supervised.training.made_up import MADE_UP_DIMS, made_up_videos

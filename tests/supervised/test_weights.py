@@ -18,7 +18,7 @@ from bah_mllm.predictions import read_run
 from supervised.features.store import FeatureSet, FeatureStore
 from supervised.models import FeatureModel, load_model
 from supervised.models.backbones import build_backbone
-from supervised.weights import import_weights
+from supervised.models.published_weights import import_weights
 
 Call = Callable[..., tuple[int, str, str]]
 Shapes = dict[str, tuple[int, ...]]

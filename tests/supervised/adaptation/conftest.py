@@ -60,7 +60,7 @@ QUICK = (
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory, features: Path) -> Path:
     """Return a source model, so that tests need not train one each."""
-    from supervised.recipes.adapt import adapt, make_request
+    from supervised.flows.adapt import adapt, make_request
 
     out = tmp_path_factory.mktemp("source") / "run"
     adapt(make_request("source_only", QUICK, out=out, features=features))
@@ -70,7 +70,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, features: Path) -> Path:
 @pytest.fixture
 def run(features: Path, source: Path) -> Callable[..., dict]:
     """Adapt on the demo set, quickly."""
-    from supervised.recipes.adapt import adapt, make_request
+    from supervised.flows.adapt import adapt, make_request
 
     def call(recipe: str, out: Path, *overrides: str, **settings: object) -> dict:
         quick = {"source_only": (), "sub_based": ("loop.epochs=5", "subject_stage.loop.epochs=1")}

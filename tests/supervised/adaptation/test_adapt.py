@@ -108,7 +108,7 @@ def save(*arguments):
     if count == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
 loop._save = save
-from supervised.recipes.adapt import adapt, AdaptRequest
+from supervised.flows.adapt import adapt, AdaptRequest
 adapt(AdaptRequest.model_validate_json(Path(sys.argv[1]).read_text()))
 """
 
@@ -205,7 +205,7 @@ def test_several_modalities_stand_side_by_side(run, tmp_path):
 
 
 def test_any_other_modality_can_be_adapted(tmp_path, features):
-    from supervised.recipes.adapt import adapt, make_request
+    from supervised.flows.adapt import adapt, make_request
 
     overrides = ("features={audio='heard'}", "loop.epochs=1", "source_training.loop.epochs=1")
     record = adapt(make_request("nrc", overrides, out=tmp_path / "run", features=features))
@@ -213,9 +213,9 @@ def test_any_other_modality_can_be_adapted(tmp_path, features):
 
 
 def test_a_temporal_model_gives_embeddings_that_are_adapted(tmp_path, features):
-    from supervised.recipes.adapt import adapt, make_request
-    from supervised.recipes.files import read_recipe
-    from supervised.recipes.train import TrainRequest, train
+    from supervised.flows.adapt import adapt, make_request
+    from supervised.flows.train import TrainRequest, train
+    from supervised.reading import read_recipe
 
     recipe = read_recipe("tcn_visual", ["features.visual=made-up", "loop.epochs=1", "standardise=['visual']"])
     train(recipe, TrainRequest(None, tmp_path / "tcn", features))
@@ -244,9 +244,9 @@ def test_an_encoder_of_fixed_windows_embeds_every_frame_of_shorter_and_longer_vi
 
 
 def test_a_frame_model_of_a_training_run_is_adapted_itself(tmp_path, features):
-    from supervised.recipes.adapt import adapt, make_request
-    from supervised.recipes.files import read_recipe
-    from supervised.recipes.train import TrainRequest, train
+    from supervised.flows.adapt import adapt, make_request
+    from supervised.flows.train import TrainRequest, train
+    from supervised.reading import read_recipe
 
     overrides = ["features.visual=made-up", "model.name=mlp", "loop.epochs=1", "standardise=['visual']"]
     train(read_recipe("tcn_visual", overrides), TrainRequest(None, tmp_path / "mlp", features))
@@ -316,7 +316,7 @@ def test_a_video_without_features_gets_a_row_that_says_so(run, tmp_path, feature
 
 
 def test_the_whole_experiment_is_one_call(tmp_path, features, source):
-    from supervised.adaptation.experiment import adaptation_experiment
+    from bah_mllm.paper.adaptation import adaptation_experiment
     from supervised.adaptation.report import experiment_lines
 
     quick = ["loop.epochs=1", "features.visual=made-up", "sub_based:subject_stage.loop.epochs=1"]
@@ -358,7 +358,7 @@ def test_features_of_random_weights_are_named_in_the_run_and_above_the_tables(ru
 def test_a_figure_without_groups_says_why_it_is_empty(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
-    from supervised.adaptation.figures import draw_subgroups
+    from bah_mllm.paper.subgroup_figure import draw_subgroups
 
     drawn = []
     save = Figure.savefig
@@ -428,7 +428,7 @@ def test_the_command_prints_a_table_and_json(bah, tmp_path, features, source):
 def test_unknown_participants_and_recipes_of_another_kind_are_refused(run, tmp_path, source):
     with pytest.raises(ConfigError, match="'nobody'"):
         run("shot", tmp_path / "run", targets=("nobody",))
-    from supervised.recipes.adapt import make_request
+    from supervised.flows.adapt import make_request
 
     with pytest.raises(ConfigError, match="not for adaptation"):
         make_request("lfan", (), out=tmp_path, features=tmp_path)

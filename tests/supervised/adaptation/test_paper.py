@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from supervised.adaptation.paper import (
+from bah_mllm.paper.adaptation_published import (
     paper_people,
     paper_sizes,
     paper_summary,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from supervised.adaptation.toy import PROBLEMS, _Bench, make_toy
+from bah_mllm.bench.adaptation import PROBLEMS, _Bench, make_toy
 
 
 def test_mirroring_a_toy_frame_twice_gives_the_frame():
@@ -70,6 +70,6 @@ def test_a_bench_repeats(tmp_path):
 
 def test_the_bench_prints_a_line_for_every_problem_and_method(bah, monkeypatch):
     figures = {"gain_mean": 12.3456, "gain_min": -1.0, "accuracy_mean": 90.0}
-    monkeypatch.setattr("supervised.adaptation.toy.bench_adaptation", lambda _seeds: {"T1": {"mmd": figures}})
+    monkeypatch.setattr("bah_mllm.bench.adaptation.bench_adaptation", lambda _seeds: {"T1": {"mmd": figures}})
     code, out, _ = bah("bench", "adaptation", "--seeds", "0:1")
     assert (code, out) == (0, "T1 mmd: gain_mean 12.35, gain_min -1, accuracy_mean 90\n")

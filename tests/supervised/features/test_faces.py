@@ -14,7 +14,7 @@ from PIL import Image
 from bah_mllm.core.errors import ConfigError, DataError, MediaError, PrerequisiteError
 from bah_mllm.dataset import demo_root, open_dataset
 from bah_mllm.media import read_frames
-from supervised.features.faces import (
+from supervised.features.crops import (
     FACE_PX,
     TEMPLATE_PX,
     MeshDetector,

@@ -15,7 +15,7 @@ from bah_mllm.core.records import Level, Status
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.store import Observation, write_cues
 from supervised.light import LightRecipe, examples, predict_light, predictor, train_for_seed, train_light
-from supervised.recipes.files import list_recipes, read_recipe
+from supervised.reading import list_recipes, read_recipe
 
 LIGHT = ("words_video", "words_video_noquestion", "words_cues_video", "words_embeddings_video", "cue_count")
 

@@ -12,7 +12,7 @@ from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import open_dataset
 from supervised.features.store import FeatureSet, FeatureStore
 from supervised.records import IGNORED
-from supervised.training.classification import Classification, ClassificationSettings
+from supervised.training.cross_entropy import Classification, ClassificationSettings
 from supervised.training.data import Standard, TrainingWindow, fit_standard, load_videos, make_batch, training_windows
 from supervised.training.made_up import made_up_videos
 

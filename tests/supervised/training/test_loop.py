@@ -15,7 +15,7 @@ from torch import nn
 from bah_mllm.core.errors import ConfigError, RunError
 from supervised.models import build_model
 from supervised.records import IGNORED, StepLoss
-from supervised.training.classification import Classification, ClassificationSettings
+from supervised.training.cross_entropy import Classification, ClassificationSettings
 from supervised.training.loop import LoopSettings, NotFiniteError, fit, lr_factor
 from supervised.training.made_up import MADE_UP_DIMS, made_up_videos
 
@@ -362,7 +362,7 @@ from accelerate import PartialState
 state = PartialState(cpu=True)
 Path(f"{sys.argv[1]}-{state.process_index}-of-{state.num_processes}").touch()
 from supervised.models import build_model
-from supervised.training.classification import Classification, ClassificationSettings
+from supervised.training.cross_entropy import Classification, ClassificationSettings
 from supervised.training.loop import LoopSettings, NotFiniteError, Shard, fit
 from supervised.training.made_up import MADE_UP_DIMS, made_up_videos
 torch.manual_seed(0)

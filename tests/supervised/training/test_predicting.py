@@ -18,7 +18,7 @@ from bah_mllm.core.records import Level, Status
 from bah_mllm.dataset import open_dataset
 from bah_mllm.predictions import read_manifest, read_run
 from supervised.features.store import FeatureStore
-from supervised.recipes.files import list_recipes, read_recipe
+from supervised.reading import list_recipes, read_recipe
 from supervised.training.data import Standard
 from supervised.training.made_up import made_up_videos
 from supervised.training.predicting import (

@@ -1,0 +1,1 @@
+"""Predictions from and to other tools."""

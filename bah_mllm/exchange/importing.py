@@ -1,0 +1,57 @@
+"""Bring the predictions of another tool into a run folder, so that every command takes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.saying import say
+from bah_mllm.dataset import dataset_and_split
+from bah_mllm.evaluation import read_foreign
+from bah_mllm.pipeline.judging import resolve_ids
+from bah_mllm.predictions import COLUMNS, PredictionRow, RunStore
+
+__all__ = ["import_predictions"]
+
+
+def import_predictions(file: Path, *, data: str | None, split: str | None, system: str | None, out: Path) -> int:
+    """Write the rows of a CSV or Parquet file into a run folder and return how many there are.
+
+    Args:
+        file: With ``video_id, p`` and, at frame level, ``frame`` or ``start_frame, stop_frame``; optional ``system``.
+        data: Data set whose videos they are about; None is the demo set.
+        split: Which split, for the manifest.
+        system: Name of the system where the file has none; the file's stem where None.
+        out: Run folder, new.
+
+    Raises:
+        BahError: The file is malformed, or the folder holds another run.
+    """
+    dataset, split = dataset_and_split(data, split)
+    table = resolve_ids(read_foreign(file, system=system), dataset)
+    people = {video.video_id: video.participant_id for video in dataset.videos()}
+    table["participant_id"] = [people.get(video_id, "") for video_id in table["video_id"]]
+    levels = sorted(set(table["level"]))
+    if len(levels) != 1:
+        raise ConfigError(f"{file} mixes frame and video level.", remedy="Write one file per level.")
+    config: dict[str, Any] = {"data": data, "split": split, "level": levels[0]}
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    identity = {"imported": digest, "split": split, "data": dataset.name}
+    note = f"imported from {file.name}"
+    with RunStore(out, config=config, identity=identity, notes=[note]) as store:
+        store.manifest.data = {"name": dataset.name, "edition": dataset.edition, "fingerprint": dataset.fingerprint()}
+        store.append(_rows(table))
+        store.complete()
+    n_unknown = sum(participant == "" for participant in table["participant_id"])
+    unknown = f", {n_unknown:,} of videos that {dataset.name} does not have" if n_unknown else ""
+    say(f"{len(table):,} rows{unknown}")
+    return len(table)
+
+
+def _rows(table: Any) -> list[PredictionRow]:  # noqa: ANN401 - pandas is not imported here
+    columns = [name for name in COLUMNS if name in table.columns]
+    records = json.loads(table[columns].to_json(orient="records"))
+    return [PredictionRow.model_validate({k: v for k, v in record.items() if v is not None}) for record in records]

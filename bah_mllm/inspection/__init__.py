@@ -1,0 +1,1 @@
+"""Commands that look: at this machine, a data set, a run, or what a run would do."""

@@ -1,0 +1,209 @@
+"""From a recipe to the weights of a backbone with its classifier, and from those to predictions.
+
+The stages of the paper (section 4.2) are two recipes: emotions, then BAH starting from the folder of the first.
+``build_backbone(name, folder)`` and ``bah-mllm features`` read what is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.records import Level, Status, Video
+from bah_mllm.core.saying import say
+from bah_mllm.dataset import Dataset
+from supervised.faces.classifier import FaceClassifier, load_classifier, predict_backbone, predict_faces
+from supervised.faces.cross_entropy import FaceClassification
+from supervised.faces.pictures import LabelledFaces, bah_faces, check_classes, emotion_faces, write_crops
+from supervised.faces.recipe import BackboneRecipe, BahFaces, EmotionFaces
+from supervised.features.crops import choose_detector, faces_in_video, find_shipped, open_detector, shipped_faces
+from supervised.models.backbones import build_backbone, save_backbone
+from supervised.training.loop import Shard, fit, processes
+from supervised.training.predicting import Predicted, metrics_of
+
+if TYPE_CHECKING:
+    from supervised.flows.predict import PredictRequest
+    from supervised.flows.train import TrainRequest
+
+__all__ = ["predictor", "train_backbone", "train_for_seed"]
+
+
+class _Parts(NamedTuple):
+    training: LabelledFaces
+    validation: LabelledFaces
+
+
+def train_backbone(
+    recipe: BackboneRecipe, dataset: Dataset | None, out: Path, *, seed: int = 0, crops: Path | None = None
+) -> dict[str, float]:
+    """Train a backbone with a classifier, and write both as weights.
+
+    Args:
+        recipe: What to train.
+        dataset: Of videos; None for emotions.
+        out: For checkpoints, ``model.safetensors`` and ``backbone.json``; an earlier start there is gone on with.
+        seed: Decides about everything random.
+        crops: Where faces that are found are kept; ``out`` where None.
+
+    Returns:
+        Metrics of the kept epoch on the validation faces, and ``epoch``.
+
+    Raises:
+        ConfigError: The recipe names no data.
+        DataError: A class has no face, or no picture can be read.
+        PrerequisiteError: Weights, or what finds faces, are missing.
+    """
+    state = processes(recipe.loop.device)
+    torch.manual_seed(seed)
+    backbone = build_backbone(
+        recipe.backbone,
+        recipe.weights,
+        random=recipe.random,
+        reduce_dim=recipe.reduce_dim,
+        normalisation=recipe.normalisation,
+    )
+    started_from = f"{backbone.weights_name} {backbone.weights_digest}"
+    faces = _emotions(recipe.data) if isinstance(recipe.data, EmotionFaces) else _bah(recipe, dataset, crops or out)
+    for what, part in (("training", faces.training), ("validation", faces.validation)):
+        notes = "".join(f"; {note}" for note in part.notes)
+        say(f"{what}: {', '.join(f'{name} {n:,}' for name, n in part.counts().items())}{notes}")
+    check_classes(faces.training, "training")
+    model = FaceClassifier(backbone, nn.Linear(backbone.dim, len(faces.training.classes)))
+    strategy = FaceClassification(
+        faces.training,
+        recipe.data,
+        backbone,
+        head_lr_factor=recipe.head_lr_factor,
+        seed=seed,
+        device=state.device,
+        shard=Shard.current(recipe.loop.device),
+    )
+    validate = _validation(recipe, faces.validation) if faces.validation.paths else None
+    fitted = fit(model, strategy, recipe.loop, folder=out, seed=seed, validate=validate)
+    if state.is_main_process:
+        save_backbone(out, backbone, head=model.head, classes=faces.training.classes, started_from=started_from)
+    selected = fitted.history[fitted.selected_epoch]
+    return {name: value for name, value in selected.items() if name.startswith("val_") or name == "epoch"}
+
+
+def train_for_seed(
+    recipe: BackboneRecipe, request: TrainRequest, dataset: Dataset | None, folder: Path, seed: int
+) -> dict[str, float]:
+    """Train one seed of ``bah-mllm train``; crops of faces are shared by the seeds.
+
+    Raises:
+        BahError: As ``train_backbone``; ConfigError also where emotions are asked of a data set of videos.
+    """
+    if recipe.has_own_data and request.data is not None:
+        raise ConfigError(
+            f"The recipe {recipe.name} trains on the folders that it names, not on a data set of videos.",
+            remedy="Leave --data out; the folders go into --set data.rafdb=DIR and so on.",
+        )
+    return train_backbone(recipe, dataset, folder, seed=seed, crops=request.out / "faces")
+
+
+def predictor(
+    recipe: BackboneRecipe, record: dict[str, Any], request: PredictRequest, dataset: Dataset, folder: Path
+) -> tuple[Level, Callable[[Video], Predicted]]:
+    """Return how a trained backbone predicts the frames of a video, each alone.
+
+    Raises:
+        ConfigError: It was trained on emotions.
+    """
+    del record
+    if not isinstance(recipe.data, BahFaces):
+        raise ConfigError(
+            f"The backbone {recipe.name} tells emotions apart, not A/H.",
+            remedy="Fine-tune it: bah-mllm train --recipe finetune_bah --set weights=DIR --data ROOT --out DIR",
+        )
+    data, roots = recipe.data, _roots(recipe.data, dataset)
+    device = "cuda" if request.device == "auto" and torch.cuda.is_available() else "cpu"
+    model = load_classifier(folder).to(device)
+
+    def predict_one(video: Video) -> Predicted:
+        crops = next((found for root in roots if (found := find_shipped(root, video.video_id))), {})
+        if crops:
+            return Predicted(predict_backbone(model, shipped_faces(crops, max(crops) + 1)))
+        if video.path is None:
+            return Predicted(None, Status.NO_MEDIA, "neither the video nor crops of its faces are there")
+        return Predicted(predict_backbone(model, _found_faces(video.path, data)))
+
+    return Level.FRAME, predict_one
+
+
+def _found_faces(path: Path, data: BahFaces) -> Iterator[np.ndarray | None]:
+    detector = open_detector(choose_detector(data.detector))
+    try:
+        for face, _ in faces_in_video(path, detector, detect_every=data.frame_step):
+            yield face
+    finally:
+        detector.close()
+
+
+def _emotions(data: EmotionFaces) -> _Parts:
+    named = {"rafdb": data.rafdb, "affectnet": data.affectnet, "affwild2": data.affwild2}
+    roots = {name: Path(root) for name, root in named.items() if root is not None}
+    if not roots:
+        raise ConfigError(
+            "Training on emotions needs a folder of RAF-DB, AffectNet or Aff-Wild2, and the recipe names none.",
+            remedy="Add --set data.rafdb=DIR, --set data.affectnet=DIR or --set data.affwild2=DIR.",
+        )
+    return _Parts(*(emotion_faces(roots, data.classes, is_train=is_train) for is_train in (True, False)))
+
+
+def _bah(recipe: BackboneRecipe, dataset: Dataset | None, crops: Path) -> _Parts:
+    if dataset is None or not isinstance(recipe.data, BahFaces):
+        raise ConfigError(f"The recipe {recipe.name} trains on videos.", remedy="Name their folder with --data ROOT.")
+    training = _videos(dataset, recipe.train_splits) if dataset.splits else list(dataset.videos())
+    validation = _videos(dataset, [split for split in (recipe.val_split,) if split in dataset.splits])
+    roots = _roots(recipe.data, dataset)
+    bare = [
+        video for video in (*training, *validation) if not any(find_shipped(root, video.video_id) for root in roots)
+    ]
+    state = processes(recipe.loop.device)
+    if bare and state.is_main_process:
+        notes = write_crops(bare, crops, frame_step=recipe.data.frame_step, detector=recipe.data.detector)
+        for note in notes[:5]:
+            say(f"note: {note}")
+    state.wait_for_everyone()
+    step = recipe.data.frame_step
+    return _Parts(*(bah_faces(dataset, part, [*roots, crops], frame_step=step) for part in (training, validation)))
+
+
+def _roots(data: BahFaces, dataset: Dataset) -> list[Path]:
+    return [dataset.root if data.faces is None else Path(data.faces).expanduser()]
+
+
+def _videos(dataset: Dataset, splits: Sequence[str]) -> list[Video]:
+    return [video for split in splits for video in dataset.videos(split)]
+
+
+def _validation(recipe: BackboneRecipe, faces: LabelledFaces) -> Callable[[FaceClassifier], Mapping[str, float | None]]:
+    """Return what judges the model after each epoch: as frames of BAH are judged, or as emotions are."""
+
+    def validate(model: FaceClassifier) -> dict[str, float | None]:
+        p = predict_faces(model, faces, batch_images=recipe.data.batch_images, workers=recipe.data.workers)
+        is_read = ~np.isnan(p[:, 0])
+        labels, p = faces.labels[is_read], p[is_read]
+        if isinstance(recipe.data, BahFaces):
+            return {f"val_{name}": value for name, value in metrics_of(labels, p[:, 1]).items()}
+        return _emotion_metrics(labels, p)
+
+    return validate
+
+
+def _emotion_metrics(labels: np.ndarray, p: np.ndarray) -> dict[str, float | None]:
+    from sklearn.metrics import f1_score
+
+    if not len(labels):
+        return {"val_accuracy": None, "val_macro_f1": None}
+    hard = p.argmax(axis=1)
+    present = np.unique(labels)
+    macro_f1 = float(f1_score(labels, hard, labels=present, average="macro", zero_division=0.0))
+    return {"val_accuracy": float((hard == labels).mean()), "val_macro_f1": macro_f1}

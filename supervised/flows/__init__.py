@@ -1,0 +1,1 @@
+"""The main flows of the supervised half: training, prediction, adaptation."""
