@@ -1,6 +1,6 @@
 """Write the page on the published numbers: python scripts/write_published_numbers.py [--check].
 
-bah_mllm/evaluation/PUBLISHED.md is computed from the tables beside it and the sizes of the splits; no result is typed
+bah_mllm/paper/PUBLISHED.md is computed from the tables beside it and the sizes of the splits; no result is typed
 here. With --check nothing is written, and the exit code is 1 where the file on disk differs.
 """
 
@@ -24,9 +24,9 @@ from bah_mllm.dataset.editions import published_sizes
 from bah_mllm.evaluation.metrics import Confusion, ap, ap_bah
 from bah_mllm.paper.published import published_results
 
-EVALUATION = Path(__file__).resolve().parent.parent / "bah_mllm" / "evaluation"
-TARGET = EVALUATION / "PUBLISHED.md"
-TABLES = EVALUATION / "paper_tables"
+PAPER = Path(__file__).resolve().parent.parent / "bah_mllm" / "paper"
+TARGET = PAPER / "PUBLISHED.md"
+TABLES = PAPER / "paper_tables"
 
 PRINTED = 1e-4  # cells have four digits, some rounded and some cut off
 WINDOWS_FRAMES = (24, 96, 300, 696, 2880)  # the shortest and longest of the ablation, and defaults of the public code

@@ -83,5 +83,5 @@ def paper_summary() -> dict[str, dict[str, tuple[float, float]]]:
 
 @cache
 def _rows(table: str) -> tuple[dict[str, Any], ...]:
-    text = files("bah_mllm.evaluation").joinpath(f"paper_tables/{table}.csv").read_text(encoding="utf-8")
+    text = files("bah_mllm.paper").joinpath(f"paper_tables/{table}.csv").read_text(encoding="utf-8")
     return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))

@@ -43,7 +43,7 @@ class PublishedCell:
 @cache
 def published_results() -> tuple[PublishedCell, ...]:
     """Return all published numbers, in the order of the file."""
-    text = files("bah_mllm.evaluation").joinpath("paper_results.csv").read_text(encoding="utf-8")
+    text = files("bah_mllm.paper").joinpath("paper_results.csv").read_text(encoding="utf-8")
     return tuple(
         PublishedCell(**{**row, "value": float(row["value"])})  # type: ignore[arg-type]  # the header names the fields
         for row in csv.DictReader(text.splitlines())

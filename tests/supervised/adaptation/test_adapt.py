@@ -174,7 +174,7 @@ def test_a_folder_is_not_gone_on_with_where_features_have_changed(has_source, wh
 
 def test_source_frames_are_shared_by_processes_and_gone_in_the_end(run, tmp_path, demo, features, monkeypatch):
     from supervised.adaptation.domains import Domain
-    from supervised.recipes import adapt as flow
+    from supervised.flows import adapt as flow
 
     mapped: list[Domain] = []
     monkeypatch.setattr(flow, "map_domain", lambda folder: mapped.append(map_domain(folder)) or mapped[-1])

@@ -14,7 +14,7 @@ from supervised.adaptation.protocol import split_sizes, split_target
 
 
 def table23() -> list[dict[str, str]]:
-    text = files("bah_mllm.evaluation").joinpath("paper_tables/table23_counts.csv").read_text(encoding="utf-8")
+    text = files("bah_mllm.paper").joinpath("paper_tables/table23_counts.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
 

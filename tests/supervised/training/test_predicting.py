@@ -245,7 +245,7 @@ def predicted(planted_root, tmp_path, *more):
 
 
 def test_a_seed_that_is_finished_can_be_used_although_a_later_one_was_killed(planted_root, tmp_path, monkeypatch):
-    from supervised.recipes import train as module
+    from supervised.flows import train as module
 
     whole = module.train_fusion
 
