@@ -58,6 +58,7 @@ def evaluate(
     Example: bah-mllm evaluate runs/demo --level video
     """
     from bah_mllm.evaluation.events import EventRule
+    from bah_mllm.paper.published import published_beside
     from bah_mllm.pipeline.judging import JudgeOptions, gather, judge_and_print
 
     material = gather(
@@ -78,7 +79,7 @@ def evaluate(
         pool_seeds=pool_seeds,
         events=EventRule(max_gap_frames=close_gap, min_frames=min_segment) if events else None,
     )
-    judge_and_print(material, options, json_path=json_path)
+    judge_and_print(material, options, json_path=json_path, published=published_beside(material.dataset.edition))
 
 
 def compare(

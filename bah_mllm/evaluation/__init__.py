@@ -10,7 +10,6 @@ from bah_mllm.evaluation.labels import UNLABELLED, Labels, Share, TrainPrior, Vi
 from bah_mllm.evaluation.seeds import PooledSeeds, pool_seeds
 from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
-from bah_mllm.paper.published import PublishedCell, published_cells, published_results
 
 __all__ = [
     "UNLABELLED",
@@ -26,7 +25,6 @@ __all__ = [
     "NestedThreshold",
     "PooledSeeds",
     "Population",
-    "PublishedCell",
     "Result",
     "RowCounts",
     "Share",
@@ -40,8 +38,6 @@ __all__ = [
     "evaluate_rows",
     "nested_thresholds",
     "pool_seeds",
-    "published_cells",
-    "published_results",
     "read_foreign",
     "reliability_rows",
     "subgroup_rows",

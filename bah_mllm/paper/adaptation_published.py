@@ -12,7 +12,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from bah_mllm.evaluation import published_results
+from bah_mllm.paper.published import published_results
 from supervised.adaptation.protocol import PartSizes
 from supervised.adaptation.recipe import METHODS
 

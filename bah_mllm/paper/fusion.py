@@ -21,9 +21,10 @@ from bah_mllm.core.json_output import check_json_path, write_json
 from bah_mllm.core.notes import SYNTHETIC
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, dataset_and_split
-from bah_mllm.evaluation import Evaluation, Result, published_results
+from bah_mllm.evaluation import Evaluation, Result
 from bah_mllm.paper.context_figure import context_figure
 from bah_mllm.paper.cost import cost_table
+from bah_mllm.paper.published import published_results
 from supervised.features.store import FeatureStore, notes_on_features
 from supervised.flows.predict import PredictRequest, predict
 from supervised.flows.train import TrainRequest, train

@@ -15,7 +15,8 @@ from bah_mllm.core.files import write_atomically
 from bah_mllm.core.json_output import write_json
 from bah_mllm.core.records import Level
 from bah_mllm.core.saying import say
-from bah_mllm.evaluation import Evaluation, Result, published_results
+from bah_mllm.evaluation import Evaluation, Result
+from bah_mllm.paper.published import published_beside, published_results
 from bah_mllm.pipeline.config import load_run_config
 from bah_mllm.pipeline.judging import gather, judge, print_judged
 from bah_mllm.pipeline.zero_shot import run
@@ -103,7 +104,7 @@ def run_experiment(
     if json_path is not None:
         write_json(record, json_path)
     else:
-        print_judged(evaluation, material, edition=material.dataset.edition)
+        print_judged(evaluation, material, published=published_beside(material.dataset.edition))
     return summary.n_failed > 0
 
 

@@ -7,12 +7,14 @@ public repository. ``source`` says where each number is from.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["PublishedCell", "published_cells", "published_results"]
+from bah_mllm.evaluation import Result
+
+__all__ = ["PublishedCell", "published_beside", "published_cells", "published_results"]
 
 _PROMPTS = ("simple", "def1", "def2", "transcript_def1", "transcript_def2")
 
@@ -84,3 +86,26 @@ def published_cells(
         for cell in published_results()
         if (cell.edition, cell.level, cell.family, cell.system) == wanted
     }
+
+
+def published_beside(edition: str | None) -> Callable[[Result], Mapping[str, float]] | None:
+    """Return what finds the published values of a line's cells, by metric; None where nothing can be compared.
+
+    Args:
+        edition: ``v1`` or ``iclr2026``; None for data of another kind.
+    """
+    if edition is None:
+        return None
+
+    def values(row: Result) -> Mapping[str, float]:
+        cells = published_cells(
+            edition=edition,
+            level=row.level,
+            split=row.split,
+            system=row.system,
+            window_frames=row.window_frames,
+            aggregation=row.aggregation or "",
+        )
+        return {metric: cell.value for metric, cell in cells.items()}
+
+    return values

@@ -27,6 +27,7 @@ from bah_mllm.predictions import Manifest, read_manifest, read_run, rows_to_fram
 from bah_mllm.predictions.manifest import MANIFEST_NAME
 from bah_mllm.report import print_evaluation, print_events, print_matrix, print_subgroups, print_thresholds
 from bah_mllm.report.console import plain_console
+from bah_mllm.report.tables import PublishedOf
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -330,8 +331,10 @@ class JudgeOptions:
     pool_seeds: bool = False
 
 
-def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str | None) -> None:
-    """Judge and print a table, or write JSON (``-`` for stdout)."""
+def judge_and_print(
+    material: Material, options: JudgeOptions, *, json_path: str | None, published: PublishedOf | None = None
+) -> None:
+    """Judge and print a table, published values beside ours, or write JSON (``-`` for stdout)."""
     check_json_path(json_path)
     draws: dict[str, Any] = {"n_draws": options.n_draws, "seed": options.seed}
     evaluation = judge(material, threshold=options.threshold, events=options.events, **draws)
@@ -353,7 +356,7 @@ def judge_and_print(material: Material, options: JudgeOptions, *, json_path: str
         record["tuned"] = [system.to_json() for system in tuned]
         write_json(record | ({"subgroups": groups.to_json()} if groups is not None else {}), json_path)
         return
-    print_judged(evaluation, material, edition=material.dataset.edition)
+    print_judged(evaluation, material, published=published)
     if options.events is not None:
         print_events(evaluation, console=plain_console())
     for method in pooled:
@@ -413,6 +416,7 @@ def compare_and_print(material: Material, options: JudgeOptions, *, metric: str,
     print_matrix(matrix, console=console, metric=metric)
 
 
-def print_judged(evaluation: Evaluation, material: Material, *, edition: str | None) -> None:
-    """Print a table to stdout, with the paper's values of an edition beside ours."""
-    print_evaluation(evaluation, console=plain_console(), edition=edition, header="; ".join(material.notes) or None)
+def print_judged(evaluation: Evaluation, material: Material, *, published: PublishedOf | None) -> None:
+    """Print a table to stdout, published values beside ours."""
+    header = "; ".join(material.notes) or None
+    print_evaluation(evaluation, console=plain_console(), published=published, header=header)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bah_mllm.evaluation import Comparison, Evaluation, PublishedCell, Result, published_cells
+from bah_mllm.evaluation import Comparison, Evaluation, Result
 
-__all__ = ["decimal", "print_comparisons", "print_evaluation"]
+__all__ = ["PublishedOf", "decimal", "print_comparisons", "print_evaluation"]
+
+PublishedOf = Callable[[Result], Mapping[str, float]]  # a line to the published values of the same cells, by metric
 
 # Column heading to metric. The others (accuracy, Brier, ECE, negative F1) are in the JSON.
 _COLUMNS = {"F1": "f1", "macro-F1": "macro_f1", "WF1": "wf1", "AP": "ap", "AP_bah": "ap_bah", "AUROC": "auroc"}
@@ -19,17 +21,17 @@ _UNDEFINED = "-"
 
 
 def print_evaluation(
-    evaluation: Evaluation, *, console: Console, edition: str | None = None, header: str | None = None
+    evaluation: Evaluation, *, console: Console, published: PublishedOf | None = None, header: str | None = None
 ) -> None:
     """Print systems, the anchors beneath them, and what a reader must know.
 
-    Each metric shows its value, below it the 95 % interval, and below that in brackets the paper's value where the
-    paper has the same cell.
+    Each metric shows its value, below it the 95 % interval, and below that in brackets the published value of
+    the same cell where there is one.
 
     Args:
         evaluation: What ``evaluate_rows`` returned.
         console: Where to print.
-        edition: ``v1`` or ``iclr2026`` puts the paper's numbers beside ours; None leaves them out.
+        published: Published values of the cells of a line, beside ours; None leaves them out.
         header: First line, such as "demo set (synthetic); models are stand-ins".
     """
     if header:
@@ -48,9 +50,9 @@ def print_evaluation(
         table.add_column(heading, justify="right", min_width=7)
     has_published = False
     for number, row in enumerate(evaluation.rows, start=1):
-        published = {} if edition is None else _published(row, edition)
-        has_published |= bool(published)
-        table.add_row(str(number), _name(row), _counts(row), *_cells(row, published))
+        beside = {} if published is None else published(row)
+        has_published |= bool(beside)
+        table.add_row(str(number), _name(row), _counts(row), *_cells(row, beside))
     _add_anchors(table, evaluation)
     console.print(table)
     for line in _legend(evaluation, has_published=has_published):
@@ -80,17 +82,6 @@ def print_comparisons(comparisons: Iterable[Comparison], *, console: Console) ->
         console.print(table)
 
 
-def _published(row: Result, edition: str) -> Mapping[str, PublishedCell]:
-    return published_cells(
-        edition=edition,
-        level=row.level,
-        split=row.split,
-        system=row.system,
-        window_frames=row.window_frames,
-        aggregation=row.aggregation or "",
-    )
-
-
 def _name(row: Result) -> str:
     window = f"window {row.window_frames}, " if row.window_frames is not None else ""
     mark = " (!)" if row.collapse else ""
@@ -102,7 +93,7 @@ def _counts(row: Result) -> str:
     return f"{row.n:,}\n{row.n_missing}/{row.n_unparsed}/{row.n_failed}\n{positive}"
 
 
-def _cells(row: Result, published: Mapping[str, PublishedCell]) -> list[str]:
+def _cells(row: Result, published: Mapping[str, float]) -> list[str]:
     cells = []
     for metric in _COLUMNS.values():
         value, bounds = row.metric(metric), row.ci[metric]
@@ -110,7 +101,7 @@ def _cells(row: Result, published: Mapping[str, PublishedCell]) -> list[str]:
         if bounds is not None:
             lines.append(f"{decimal(bounds[0], 2)}-{decimal(bounds[1], 2)}")
         if metric in published:
-            lines.append(f"({decimal(published[metric].value, 3)})")
+            lines.append(f"({decimal(published[metric], 3)})")
         cells.append("\n".join(lines))
     return cells
 

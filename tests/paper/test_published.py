@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bah_mllm.evaluation import published_cells, published_results
+from bah_mllm.paper.published import published_cells, published_results
 
 
 def cells(**changes: object) -> dict[str, float]:

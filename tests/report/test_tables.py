@@ -8,6 +8,7 @@ from rich.console import Console
 
 from bah_mllm.core.records import Level, Status
 from bah_mllm.evaluation import Labels, VideoLabels, compare_rows, evaluate_rows
+from bah_mllm.paper.published import published_beside
 from bah_mllm.predictions import PredictionRow
 from bah_mllm.report import print_comparisons, print_evaluation
 
@@ -45,7 +46,7 @@ def printed(rows: list[PredictionRow], **options: object) -> str:
 
 
 def test_a_table_fits_100_columns_and_shows_values_intervals_and_counts():
-    text = printed(make_rows(), edition="v1", header="demo set (synthetic); models are stand-ins")
+    text = printed(make_rows(), published=published_beside("v1"), header="demo set (synthetic); models are stand-ins")
     lines = text.splitlines()
     assert lines[0] == "demo set (synthetic); models are stand-ins"
     assert max(map(len, lines)) <= 100
