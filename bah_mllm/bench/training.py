@@ -1,17 +1,17 @@
-"""Ratios of training against the naive way, measured in one run: absolute times of a shared machine say little."""
+"""Parameters of every model, and an epoch from cached features against one with the backbone in it."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from bah_mllm.bench.request import BenchRequest
+from bah_mllm.bench.timing import process_seconds
 from supervised.models import FAITHFUL, MODELS, build_model
 from supervised.models.backbones import build_backbone
 from supervised.records import Batch, StepLoss, VideoFeatures
@@ -27,7 +27,7 @@ _N_VIDEOS, _N_FRAMES, _WINDOW_FRAMES, _HOP_FRAMES = 2, 96, 48, 24
 _VIDEO_PX = (640, 480)  # BAH's webcams; only for the size of a decoded video
 
 
-def bench_training(*, seed: int = 0) -> dict[str, Any]:
+def bench_training(request: BenchRequest) -> dict[str, Any]:
     """Count the parameters of every model; measure an epoch from cached features against one with the backbone in it.
 
     The backbone has random weights and the faces are noise: neither changes the work. ResNet-18, the smallest of the
@@ -39,7 +39,7 @@ def bench_training(*, seed: int = 0) -> dict[str, Any]:
         ``batch_bytes`` of features that a step holds, and ``decoded_video_bytes`` of one of these videos at 640x480.
     """
     with tempfile.TemporaryDirectory() as folder:
-        return {"parameters": _parameters(), "backbone": _BACKBONE, **_epochs(Path(folder), seed)}
+        return {"parameters": _parameters(), "backbone": _BACKBONE, **_epochs(Path(folder), request.seed)}
 
 
 def _parameters() -> dict[str, int]:
@@ -68,8 +68,8 @@ def _epochs(folder: Path, seed: int) -> dict[str, Any]:
     in_loop = _BackboneInTheLoop(
         Classification([_video(n, values, rng) for n, values in enumerate(flat)], _DATA, seed=seed), backbone
     )
-    cached_s = _seconds(lambda: _one_epoch(folder, from_cache, backbone.dim, seed))
-    in_loop_s = _seconds(lambda: _one_epoch(folder, in_loop, backbone.dim, seed))
+    cached_s = process_seconds(lambda: _one_epoch(folder, from_cache, backbone.dim, seed), repeats=1)
+    in_loop_s = process_seconds(lambda: _one_epoch(folder, in_loop, backbone.dim, seed), repeats=1)
     batch = next(iter(from_cache.batches(0)))
     assert batch is not None
     return {
@@ -123,11 +123,3 @@ def _one_epoch(folder: Path, strategy: Any, dim: int, seed: int) -> None:  # noq
     model = build_model("tcn", {"visual": dim})
     with tempfile.TemporaryDirectory(dir=folder) as own:
         fit(model, strategy, LoopSettings(epochs=1, lr=0.001, device="cpu"), folder=Path(own), seed=seed, quiet=True)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    """Return the process time of some work, after one run that is not counted."""
-    work()
-    started = process_time()
-    work()
-    return process_time() - started

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from bah_mllm.bench import BENCHES, OF_SUPERVISED
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
 
 __all__ = ["bench", "doctor"]
@@ -30,7 +31,7 @@ def doctor(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="engine, decode, evaluator, training or adaptation.")],
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHES)}.")],
     *,
     seed: Annotated[int, typer.Option(help="Seed of the made-up input.")] = 0,
     seeds: Annotated[str, typer.Option(help="Seeds of adaptation's toy problems: A:B (half open) or A,B,C.")] = "0:5",
@@ -40,27 +41,9 @@ def bench(
 
     Example: bah-mllm bench evaluator
     """
-    from bah_mllm.bench.benches import print_bench
+    from bah_mllm.bench.printing import print_bench
+    from bah_mllm.bench.request import BenchRequest
 
-    print_bench(
-        name,
-        seed=seed,
-        json_path=json_path,
-        more={"training": _training, "adaptation": lambda *, seed: _adaptation(seeds)},  # noqa: ARG005
-    )
-
-
-def _training(*, seed: int) -> dict[str, Any]:
-    """Return parameters of every model, and what cached features save."""
-    require_supervised()
-    from bah_mllm.bench.training import bench_training
-
-    return bench_training(seed=seed)
-
-
-def _adaptation(seeds: str) -> dict[str, Any]:
-    """Return the gain of every adaptation method by toy problem, in points."""
-    require_supervised()
-    from bah_mllm.bench.adaptation import bench_adaptation
-
-    return bench_adaptation(parse_seeds(seeds))
+    if name in OF_SUPERVISED:
+        require_supervised()
+    print_bench(name, BenchRequest(seed, parse_seeds(seeds)), json_path=json_path)

@@ -14,7 +14,7 @@ from bah_mllm.core.errors import DataError
 from bah_mllm.dataset import Dataset
 from supervised.features.store import FeatureStore
 from supervised.flows.train import seed_folder
-from supervised.models import load_model
+from supervised.models import load_feature_model
 from supervised.reading import FusionRecipe
 from supervised.records import VideoFeatures
 from supervised.training.data import load_standard, load_videos
@@ -102,7 +102,7 @@ def _judge(
     trained: Path, recipe: FusionRecipe, videos: Sequence[VideoFeatures], window_frames: int, seed: int
 ) -> dict[str, Any]:
     folder = seed_folder(trained, seed)
-    model, standard = load_model(folder), load_standard(folder)
+    model, standard = load_feature_model(folder), load_standard(folder)
     padded = [padded_like_the_published_code(video, window_frames) for video in videos]
     n_real, n_judged = sum(video.n_frames for video in videos), sum(video.n_frames for video in padded)
     found: dict[str, Any] = {"share_padding": 1 - n_real / n_judged}

@@ -34,7 +34,7 @@ from supervised.adaptation.domains import Domain
 from supervised.adaptation.recipe import AdaptationRecipe, SourceTraining
 from supervised.adaptation.with_source import Labelled
 from supervised.features.store import FeatureStore
-from supervised.models import FeatureModel, build_model, load_model, save_model
+from supervised.models import FeatureModel, build_model, load_feature_model, save_model
 from supervised.models.mlp import Mlp
 from supervised.records import VideoFeatures
 from supervised.training.data import (
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FrameTable",
     "Representation",
-    "Source",
+    "SourceModel",
     "load_source",
     "make_source",
     "read_frames",
@@ -125,7 +125,7 @@ class Representation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class SourceModel:
     """A source model.
 
     Args:
@@ -264,7 +264,7 @@ def make_source(
     checkpoint: Path | None,
     folder: Path,
     seed: int,
-) -> Source:
+) -> SourceModel:
     """Make the source model in a folder, go on where an earlier start ended, and return it.
 
     Args:
@@ -286,7 +286,7 @@ def make_source(
     videos = [video for split in recipe.source_splits if split in dataset.splits for video in dataset.videos(split)]
     if model is not None:
         loaded = load_videos(store, how.features, dataset, videos).videos
-        return _keep(folder, Source(model, how, _share_positive(loaded)), "checkpoint")
+        return _keep(folder, SourceModel(model, how, _share_positive(loaded)), "checkpoint")
     loaded = how.load(store, dataset, videos).videos
     if not loaded:
         raise DataError(
@@ -299,7 +299,7 @@ def make_source(
     table = read_frames(loaded, how.standard, {}, is_valid_only=True)
     trained = _train(recipe.source_training, table, next(iter(how.features)), folder, seed)
     return _keep(
-        folder, Source(trained, how, _share_positive(loaded)), "trained" if checkpoint is None else "embedding"
+        folder, SourceModel(trained, how, _share_positive(loaded)), "trained" if checkpoint is None else "embedding"
     )
 
 
@@ -331,7 +331,7 @@ def _share_positive(videos: Sequence[VideoFeatures]) -> float | None:
     return n_positive / n if n else None
 
 
-def _keep(folder: Path, source: Source, origin: Literal["trained", "checkpoint", "embedding"]) -> Source:
+def _keep(folder: Path, source: SourceModel, origin: Literal["trained", "checkpoint", "embedding"]) -> SourceModel:
     how = source.representation
     save_model(folder, source.model)
     save_standard(folder, how.standard)
@@ -349,7 +349,7 @@ def _keep(folder: Path, source: Source, origin: Literal["trained", "checkpoint",
     return load_source(folder)
 
 
-def load_source(folder: Path) -> Source:
+def load_source(folder: Path) -> SourceModel:
     """Return the source model that ``make_source`` kept in a folder.
 
     Raises:
@@ -369,8 +369,8 @@ def load_source(folder: Path) -> Source:
     )
     if (folder / "encoder").is_dir():
         encoder_standard = load_standard(folder / "encoder")
-        how = replace(how, encoder=load_model(folder / "encoder"), encoder_standard=encoder_standard)
-    return Source(cast("Mlp", load_model(folder)), how, about.share_positive)
+        how = replace(how, encoder=load_feature_model(folder / "encoder"), encoder_standard=encoder_standard)
+    return SourceModel(cast("Mlp", load_feature_model(folder)), how, about.share_positive)
 
 
 def source_digest(checkpoint: Path) -> str:
@@ -415,7 +415,7 @@ def _read_trained(checkpoint: Path) -> tuple[Mlp | None, Representation]:
             f"{checkpoint} holds a {recipe.get('kind', 'foreign')} model, not one over features of frames.",
             remedy="Give the folder of a recipe of the kind fusion (tcn_visual, lfan ...).",
         )
-    model = load_model(folder)
+    model = load_feature_model(folder)
     standard, features = load_standard(folder), dict(recipe["features"])
     if isinstance(model, Mlp):
         return model, Representation(features, standard)

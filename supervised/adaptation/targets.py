@@ -15,10 +15,10 @@ from bah_mllm.evaluation.metrics import f1_positive
 from supervised.adaptation.domains import Domain, score_rows
 from supervised.adaptation.protocol import PARTS, TargetSplit, TargetSplitName, split_target
 from supervised.adaptation.recipe import AdaptationRecipe
-from supervised.adaptation.source import FrameTable, Source
+from supervised.adaptation.source import FrameTable, SourceModel
 from supervised.adaptation.source_free import Nrc, Shot
-from supervised.adaptation.with_source import Alignment, Labelled, SubjectBased, SubjectPairs
-from supervised.models import FeatureModel, load_model, save_model
+from supervised.adaptation.with_source import Labelled, Mmd, SubjectBased, SubjectPairs
+from supervised.models import FeatureModel, load_feature_model, save_model
 from supervised.records import Strategy
 from supervised.training.loop import NotFiniteError, fit
 
@@ -67,7 +67,7 @@ def needs_source_frames(method: str) -> bool:
 
 
 def start_model(
-    recipe: AdaptationRecipe, source: Source, frames: Domain | None, folder: Path, *, seed: int
+    recipe: AdaptationRecipe, source: SourceModel, frames: Domain | None, folder: Path, *, seed: int
 ) -> FeatureModel:
     """Return the model that every target starts from; of the subject-based method, trained once in a folder.
 
@@ -87,7 +87,7 @@ def start_model(
         strategy = SubjectPairs(frames, options, seed=seed)
         fit(model, strategy, options.loop, folder=folder, seed=seed, quiet=True)
         save_model(folder, model)
-    return load_model(folder)
+    return load_feature_model(folder)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +104,7 @@ class Setting:
     """
 
     recipe: AdaptationRecipe
-    source: Source
+    source: SourceModel
     source_frames: Domain | None
     start: FeatureModel
     target_split: TargetSplitName
@@ -202,7 +202,7 @@ def _strategy(setting: Setting, train: Domain, *, n_epochs: int) -> Strategy:
     if method == "nrc":
         return Nrc(train, options, seed=seed, n_epochs=n_epochs, prior_positive=share)
     assert setting.source_frames is not None
-    kind = SubjectBased if method == "sub_based" else Alignment
+    kind = SubjectBased if method == "sub_based" else Mmd
     return kind(setting.source_frames, train, options, seed=seed)
 
 

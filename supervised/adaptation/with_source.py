@@ -29,7 +29,7 @@ from supervised.records import IGNORED, StepLoss
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
 
-__all__ = ["Alignment", "Labelled", "MmdOptions", "SubjectBased", "SubjectOptions", "SubjectPairs", "SupervisedOptions"]
+__all__ = ["Labelled", "Mmd", "MmdOptions", "SubjectBased", "SubjectOptions", "SubjectPairs", "SupervisedOptions"]
 
 
 class SupervisedOptions(BaseModel):
@@ -209,7 +209,7 @@ class SubjectPairs(FrameStrategy):
         return summed(terms)
 
 
-class Alignment(FrameStrategy):
+class Mmd(FrameStrategy):
     """UDA (MMD): cross-entropy on the source, and the discrepancy between source and target.
 
     Each domain goes through the model by itself, so that normalisation layers see one domain at a time.
@@ -274,7 +274,7 @@ class Alignment(FrameStrategy):
         return {}
 
 
-class SubjectBased(Alignment):
+class SubjectBased(Mmd):
     """UDA (Sub-Based): MMD, and cross-entropy on confident pseudo-labels of the target.
 
     Pseudo-labels are made anew for the whole target every ``refresh_epochs``. With fewer than two confident rows the

@@ -18,7 +18,7 @@ from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, dataset_and_split
 from supervised.features.store import FeatureStore, notes_on_features
 from supervised.flows.train import RECORD, read_record, seed_folder
-from supervised.models import load_model
+from supervised.models import load_feature_model
 from supervised.reading import FusionRecipe, parse_recipe
 from supervised.training.data import load_standard, load_video
 from supervised.training.predicting import (
@@ -110,7 +110,7 @@ def fusion_predictor(
                 remedy="Give --features with the same settings and weights.",
             )
     device = torch.device("cuda" if request.device == "auto" and torch.cuda.is_available() else "cpu")
-    model = load_model(folder).to(device)
+    model = load_feature_model(folder).to(device)
     standard = load_standard(folder)
 
     def predict_one(video: Video) -> Predicted:

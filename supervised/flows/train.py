@@ -29,7 +29,7 @@ from bah_mllm.cues.store import digest_cues
 from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.predictions.manifest import package_versions
 from supervised.features.store import FeatureStore
-from supervised.models import build_model, load_model, save_model
+from supervised.models import build_model, load_feature_model, save_model
 from supervised.reading import FusionRecipe
 from supervised.training.cross_entropy import Classification
 from supervised.training.data import LoadedVideos, Standard, fit_standard, load_videos, save_standard
@@ -242,7 +242,7 @@ def adopt(model_folder: Path, recipe: BaseModel, request: TrainRequest) -> None:
     if (request.out / RECORD).exists() and not read_record(request.out).get("is_imported"):
         raise RunError(f"A model was trained into {request.out}.", remedy="Name another --out.")
     dataset, _ = dataset_and_split(request.data, None)
-    store, model = FeatureStore(request.features), load_model(model_folder)
+    store, model = FeatureStore(request.features), load_feature_model(model_folder)
     recipe = recipe.restricted_to(model.modalities)
     dims = {modality: store.info(name).dim for modality, name in recipe.features.items()}
     wanted = (recipe.model.name, recipe.model.variant, dims)

@@ -1,4 +1,4 @@
-"""Backbones of faces, and models over features: ``build_model``, ``save_model`` and ``load_model``."""
+"""Backbones of faces, and models over features: ``build_model``, ``save_model`` and ``load_feature_model``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import load_named
 from supervised.models.base import FeatureModel, ModelSpec, Variant
 
-__all__ = ["FAITHFUL", "MODELS", "FeatureModel", "ModelSpec", "build_model", "load_model", "save_model"]
+__all__ = ["FAITHFUL", "MODELS", "FeatureModel", "ModelSpec", "build_model", "load_feature_model", "save_model"]
 
 MODELS = {
     "mlp": "supervised.models.mlp:Mlp",
@@ -90,7 +90,7 @@ def save_model(folder: Path, model: FeatureModel) -> None:
     write_atomically(spec_path, (json.dumps(asdict(model.spec), indent=2) + "\n").encode())
 
 
-def load_model(folder: Path) -> FeatureModel:
+def load_feature_model(folder: Path) -> FeatureModel:
     """Return the model that ``save_model`` kept in a folder: on the CPU, in evaluation mode.
 
     Raises:

@@ -96,7 +96,7 @@ def import_weights(source: Path, *, model: str, out: Path, window_frames: int | 
     Args:
         source: File ``model.pt``, or the folder that holds it.
         model: ``lfan``, ``can``, ``mt`` or ``jmt``; or a backbone of ``supervised.models.backbones.BACKBONES``.
-        out: Folder to write: one that ``load_model`` reads, or ``build_backbone(weights=...)`` for a backbone.
+        out: Folder to write: one that ``load_feature_model`` reads, or ``build_backbone(weights=...)`` for a backbone.
         window_frames: For ``lfan``, the only length of its windows; None takes ``window_length`` of ``config.yml``.
 
     Raises:

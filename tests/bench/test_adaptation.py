@@ -8,25 +8,31 @@ from pathlib import Path
 import pytest
 import torch
 
-from bah_mllm.bench.adaptation import PROBLEMS, _Bench, make_toy
+from bah_mllm.bench.adaptation import ToyMethods
+from bah_mllm.bench.toy_problems import TOY_PROBLEMS, ToyData, make_toy
+from supervised.adaptation.domains import Domain
+
+
+def parts(data: ToyData) -> list[Domain]:
+    return [data.source, data.train, data.val, data.test]
 
 
 def test_mirroring_a_toy_frame_twice_gives_the_frame():
-    data = make_toy(PROBLEMS["T1"], 0)
+    data = make_toy(TOY_PROBLEMS["T1"], 0)
     half = data.train.features.shape[1] // 2
     turned = torch.cat([data.train.flipped[:, half:], data.train.flipped[:, :half]], dim=1)
     assert torch.equal(turned, data.train.features)
-    assert [len(part) for part in data] == [2400, 700, 200, 400]
+    assert [len(part) for part in parts(data)] == [2400, 700, 200, 400]
 
 
 def test_the_shares_of_positives_are_those_asked_for():
-    data = make_toy(PROBLEMS["T3"], 0)
-    shares = [float(part.labels.float().mean()) for part in data]
+    data = make_toy(TOY_PROBLEMS["T3"], 0)
+    shares = [float(part.labels.float().mean()) for part in parts(data)]
     assert shares == pytest.approx([0.2, 0.2, 0.5, 0.2], abs=0.07)
 
 
 def gains(problem: str, tmp_path: Path, *methods: str) -> dict[str, float]:
-    bench = _Bench(PROBLEMS[problem], 0, tmp_path)
+    bench = ToyMethods(TOY_PROBLEMS[problem], 0, tmp_path)
     start = bench.accuracy("source_only")
     return {method: bench.accuracy(method) - start for method in methods}
 
@@ -70,6 +76,6 @@ def test_a_bench_repeats(tmp_path):
 
 def test_the_bench_prints_a_line_for_every_problem_and_method(bah, monkeypatch):
     figures = {"gain_mean": 12.3456, "gain_min": -1.0, "accuracy_mean": 90.0}
-    monkeypatch.setattr("bah_mllm.bench.adaptation.bench_adaptation", lambda _seeds: {"T1": {"mmd": figures}})
+    monkeypatch.setattr("bah_mllm.bench.adaptation.bench_adaptation", lambda _request: {"T1": {"mmd": figures}})
     code, out, _ = bah("bench", "adaptation", "--seeds", "0:1")
     assert (code, out) == (0, "T1 mmd: gain_mean 12.35, gain_min -1, accuracy_mean 90\n")

@@ -193,9 +193,9 @@ def _window(run: Path) -> int:
 
 def _f1_with_repeated_frames(dataset: Any, features: Path, run: Path, labels: Sequence[np.ndarray]) -> float:
     """Return F1 over 96 frames a video, the last one repeated, straight from the network."""
-    from supervised.models import load_model
+    from supervised.models import load_feature_model
 
-    model = load_model(run.parents[1] / "trained" / "seed-0")
+    model = load_feature_model(run.parents[1] / "trained" / "seed-0")
     store = FeatureStore(features)
     hard, truth = [], []
     for video, one in zip(dataset.videos("test"), labels, strict=True):

@@ -16,7 +16,7 @@ from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
 from bah_mllm.dataset import open_dataset
 from bah_mllm.predictions import read_run
 from supervised.features.store import FeatureSet, FeatureStore
-from supervised.models import FeatureModel, load_model
+from supervised.models import FeatureModel, load_feature_model
 from supervised.models.backbones import build_backbone
 from supervised.models.published_weights import import_weights
 
@@ -151,7 +151,7 @@ def imported(tmp_path: Path, model: str) -> tuple[FeatureModel, dict[str, Tensor
     state = published_state(model)
     file = saved(tmp_path / "best-model", state, config=model.upper())
     import_weights(file, model=model, out=tmp_path / "ours")
-    return load_model(tmp_path / "ours"), state
+    return load_feature_model(tmp_path / "ours"), state
 
 
 @pytest.mark.parametrize("model", PARAMETERS)
@@ -277,7 +277,7 @@ def test_the_window_of_lfan_comes_from_the_flag_or_the_config(tmp_path: Path) ->
         import_weights(bare, model="lfan", out=tmp_path / "ours")
     assert "--window-frames" in caught.value.remedy
     import_weights(bare, model="lfan", out=tmp_path / "ours", window_frames=99)
-    assert load_model(tmp_path / "ours").window_frames == 99
+    assert load_feature_model(tmp_path / "ours").window_frames == 99
 
 
 def test_a_subset_of_the_modalities_is_told_from_the_weights(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_subset_of_the_modalities_is_told_from_the_weights(tmp_path: Path) -> 
     shapes |= linear("regressor", 192, 2)
     state |= {name: torch.randn(shape) for name, shape in shapes.items()}
     import_weights(saved(tmp_path / "best-model", state), model="lfan", out=tmp_path / "ours", window_frames=24)
-    assert load_model(tmp_path / "ours").dims == {"visual": 512, "text": 768}
+    assert load_feature_model(tmp_path / "ours").dims == {"visual": 512, "text": 768}
 
 
 class _Evil:
@@ -384,7 +384,9 @@ def test_imported_weights_predict_as_the_published_code_standardises(
             values = (values - pooled.mean(axis=0)) / pooled.std(axis=0, ddof=1)
         inputs[modality] = torch.from_numpy(values.astype(np.float32))[None]
     with torch.no_grad():
-        logits = load_model(tmp_path / "theirs" / "imported")(inputs, torch.ones(1, 30, dtype=torch.bool))[0].double()
+        logits = load_feature_model(tmp_path / "theirs" / "imported")(inputs, torch.ones(1, 30, dtype=torch.bool))[
+            0
+        ].double()
     rows = [row for row in read_run(tmp_path / "run") if row.video_id == video.video_id]
     assert [row.system for row in rows] == ["can faithful"] * 30
     np.testing.assert_allclose(

@@ -16,8 +16,8 @@ from supervised.adaptation.domains import Domain, batch_rows, embed_rows, score_
 from supervised.adaptation.losses import mmd
 from supervised.adaptation.source_free import Nrc, NrcOptions, Shot, ShotOptions
 from supervised.adaptation.with_source import (
-    Alignment,
     Labelled,
+    Mmd,
     MmdOptions,
     PairBatch,
     SubjectBased,
@@ -53,7 +53,7 @@ def model(*, batch_norm: bool = True) -> nn.Module:
 SOURCE = domain(60, seed=1)
 MAKERS: dict[str, Callable[[Domain], Strategy]] = {
     "pairs": lambda target: SubjectPairs(target, MmdOptions(batch_frames=16), seed=0),
-    "mmd": lambda target: Alignment(SOURCE, target, MmdOptions(batch_frames=16), seed=0),
+    "mmd": lambda target: Mmd(SOURCE, target, MmdOptions(batch_frames=16), seed=0),
     "sub_based": lambda target: SubjectBased(SOURCE, target, SubjectOptions(batch_frames=16, tau=0.6), seed=0),
     "shot": lambda target: Shot(target, ShotOptions(batch_frames=16), seed=0),
     "shot_prior": lambda target: Shot(
@@ -199,8 +199,8 @@ def test_no_confident_frame_leaves_the_pseudo_label_term_out(tmp_path):
 def gradient_of_mmd(*, detached: bool) -> float:
     network = model(batch_norm=False)
     options = MmdOptions(batch_frames=16, mmd_weight=1000.0, detached=detached)
-    strategy = Alignment(SOURCE, domain(50, seed=7), options, seed=0)
-    plain = Alignment(SOURCE, domain(50, seed=7), MmdOptions(batch_frames=16, mmd_weight=0.0), seed=0)
+    strategy = Mmd(SOURCE, domain(50, seed=7), options, seed=0)
+    plain = Mmd(SOURCE, domain(50, seed=7), MmdOptions(batch_frames=16, mmd_weight=0.0), seed=0)
     gradients = []
     for one in (strategy, plain):
         network.zero_grad()
@@ -217,7 +217,7 @@ def test_alignment_reaches_the_backbone_unless_it_is_detached_as_in_the_public_c
 @pytest.mark.parametrize(("loaders", "expected"), [("longer", 6), ("shorter", 3)])
 def test_an_epoch_ends_with_the_longer_domain_unless_asked_otherwise(loaders, expected):
     options = MmdOptions(batch_frames=10, loaders=loaders)
-    strategy = Alignment(SOURCE, domain(34), options, seed=0)
+    strategy = Mmd(SOURCE, domain(34), options, seed=0)
     batches = list(strategy.batches(0))
     assert len(batches) == strategy.n_batches(0) == expected
     seen = torch.cat([batch.second for batch in batches])

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
-from supervised.models import FAITHFUL, MODELS, build_model, load_model, save_model
+from supervised.models import FAITHFUL, MODELS, build_model, load_feature_model, save_model
 
 DIMS = {"audio": 7, "visual": 12}
 
@@ -36,7 +36,7 @@ def test_a_saved_model_comes_back_to_the_bit(name: str, variant: str, tmp_path: 
             if buffer.is_floating_point():
                 buffer.uniform_(0.5, 2)
     save_model(tmp_path / "model", model)
-    again = load_model(tmp_path / "model")
+    again = load_feature_model(tmp_path / "model")
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.json", "model.safetensors"]
     assert again.spec == model.spec
     assert list(again.dims) == list(model.dims)
@@ -51,7 +51,7 @@ def test_a_saved_model_comes_back_to_the_bit(name: str, variant: str, tmp_path: 
 def test_options_are_kept(tmp_path: Path) -> None:
     model = build_model("jmt", DIMS, width=24, n_heads=3, dropout=0.3, is_causal=False, widths={"audio": [6, 5]})
     save_model(tmp_path, model)
-    again = load_model(tmp_path)
+    again = load_feature_model(tmp_path)
     assert again.spec.options == {
         "width": 24, "n_heads": 3, "dropout": 0.3, "is_causal": False, "widths": {"audio": [6, 5]}
     }  # fmt: skip
@@ -89,20 +89,20 @@ def test_what_cannot_be_built_is_refused(name: str, dims: dict, options: dict, p
 
 def test_a_folder_without_a_whole_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match="holds no whole model"):
-        load_model(tmp_path)
+        load_feature_model(tmp_path)
     save_model(tmp_path, build("can"))
     state = load_file(tmp_path / "model.safetensors")
     del state["mix.weight"]
     save_file(state, tmp_path / "model.safetensors")
     with pytest.raises(PrerequisiteError, match=r"(?s)is damaged.*mix\.weight"):
-        load_model(tmp_path)
+        load_feature_model(tmp_path)
     spec = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(spec | {"name": "gone"}))
     with pytest.raises(ConfigError, match="no corrected model named 'gone'"):
-        load_model(tmp_path)
+        load_feature_model(tmp_path)
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(PrerequisiteError, match="is damaged"):
-        load_model(tmp_path)
+        load_feature_model(tmp_path)
 
 
 def test_the_mlp_is_a_trunk_a_bottleneck_and_a_weight_normed_classifier() -> None:
