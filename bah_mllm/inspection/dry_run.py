@@ -9,12 +9,12 @@ from time import perf_counter
 from typing import Any
 
 from bah_mllm.core.engine import Capabilities, EngineFacts
-from bah_mllm.core.records import Level
+from bah_mllm.core.records import RenderedPrompt
 from bah_mllm.engines import DEFAULT_MODELS, load_engine
+from bah_mllm.pipeline.asking import Asking
 from bah_mllm.pipeline.config import RunConfig
-from bah_mllm.pipeline.plan import plan_videos
+from bah_mllm.pipeline.planning import RunPlan, plan_run
 from bah_mllm.pipeline.setup import Setup, prepare
-from bah_mllm.pipeline.tasks import Tasks, needs_pixels
 from bah_mllm.pipeline.zero_shot import check_abilities
 from bah_mllm.predictions import read_journal
 from bah_mllm.predictions.store import JOURNAL_NAME
@@ -54,29 +54,39 @@ def dry_run(config: RunConfig) -> None:
     if setup.engine_name == "scripted":
         engine = load_engine("scripted", setup.options)
     check_abilities(engine, setup)
-    needs_media = config.level is Level.FRAME or needs_pixels(setup, engine)
-    plans = plan_videos(setup.videos, needs_media=needs_media)
+    run_plan = plan_run(setup, engine)
     n_done = sum(not row.status.is_failure for row in read_journal(setup.folder / JOURNAL_NAME))
-    tasks = Tasks(setup, engine, plans, set())
-    per_length = tasks.windows_per_length()
-    n_windows = tasks.n_windows
+    asking = Asking(run_plan)
+    n_windows = run_plan.n_windows
 
     print("plan")
-    print(f"  data       {setup.dataset.name}, {setup.split or 'all'}: {len(plans)} videos")
-    for plan in plans:
+    print(f"  data       {setup.dataset.name}, {setup.split or 'all'}: {len(run_plan.plans)} videos")
+    for plan in run_plan.plans:
         if plan.problem is not None:
             print(f"  unusable   {plan.video.video_id}: {plan.problem}")
     print(f"  folder     {setup.folder} ({n_done:,} rows there already)")
     print(f"  engine     {engine.name}, model {engine.model}, {config.answer}")
-    for length, n in per_length.items():
+    for length, n in run_plan.windows_per_length().items():
         print(f"  windows    {n:,} of {length} frames" if length is not None else f"  windows    {n:,} whole videos")
     print(f"  prompts    {', '.join(template.name for template in setup.templates)} ({len(setup.variants)} variant(s))")
     print(f"  passes     {n_windows:,} windows through the model, one decoding pass a video")
-    print(f"  rows       {tasks.n_rows:,}")
-    prompt = tasks.first_prompt()
+    print(f"  rows       {run_plan.n_rows:,}")
+    prompt = _first_prompt(run_plan, asking)
     if prompt is not None:
         print(f"first prompt ({prompt.name})\n---\n{prompt.text}\n---")
-    print(_estimate(setup, tasks, n_prompt_chars=len(prompt.text) if prompt is not None else 0))
+    n_texts = n_windows if asking.varies_by_window else len(run_plan.usable)
+    n_prompt_chars = len(prompt.text) if prompt is not None else 0
+    print(_estimate(setup, n_windows=n_windows, n_texts=n_texts, n_prompt_chars=n_prompt_chars))
+
+
+def _first_prompt(run_plan: RunPlan, asking: Asking) -> RenderedPrompt | None:
+    """Return the first prompt that can be rendered, as the model would be asked it."""
+    for plan in run_plan.plans:
+        for span in run_plan.spans(plan):
+            job = asking.task(plan, span, None).job
+            if job is not None:
+                return job.prompts[0]
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,15 @@ class _Size:
     tokens_per_frame: int
 
 
-def _estimate(setup: Setup, tasks: Tasks, *, n_prompt_chars: int) -> str:
+def _estimate(setup: Setup, *, n_windows: int, n_texts: int, n_prompt_chars: int) -> str:
+    """Say how long the run would take.
+
+    Args:
+        setup: The run.
+        n_windows: Windows that the model looks at.
+        n_texts: How often each prompt's text is read: once a window, or once a video for a model without eyes.
+        n_prompt_chars: Length of one prompt.
+    """
     if setup.engine_name == "scripted":
         return "estimate    none: the scripted engine has no model"
     size = _model_size(setup)
@@ -101,7 +119,7 @@ def _estimate(setup: Setup, tasks: Tasks, *, n_prompt_chars: int) -> str:
     n_questions = len(setup.templates) * len(setup.variants)
     prompt_tokens = n_prompt_chars / _CHARS_PER_TOKEN
     video_tokens = size.tokens_per_frame * setup.config.frames
-    tokens = tasks.n_windows * video_tokens + tasks.n_distinct_texts * n_questions * prompt_tokens
+    tokens = n_windows * video_tokens + n_texts * n_questions * prompt_tokens
     flops = 2.0 * size.n_parameters * tokens
     seconds = flops / (_SHARE_OF_PEAK * _matmul_flops(torch, "cuda" if cuda else "cpu", getattr(torch, dtype)))
     weights = size.n_parameters * _QUANTIZED_BYTES.get(setup.config.quantize or "", _BYTES[dtype])

@@ -22,7 +22,7 @@ from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
 from bah_mllm.media import probe
 from bah_mllm.pipeline.config import project_settings
-from bah_mllm.pipeline.plan import plan_videos
+from bah_mllm.pipeline.planning import plan_videos
 from bah_mllm.predictions import Manifest, read_manifest, read_run, rows_to_frame
 from bah_mllm.predictions.manifest import MANIFEST_NAME
 from bah_mllm.report import print_evaluation, print_events, print_matrix, print_subgroups, print_thresholds

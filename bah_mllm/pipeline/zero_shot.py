@@ -1,7 +1,8 @@
 """The main flow: from a data set to prediction rows on disk.
 
-Read ``run`` from top to bottom. What a task is: ``tasks``; what the model answers: ``bah_mllm.engines``; what becomes
-of the answer: ``bah_mllm.scoring``; where rows go: ``bah_mllm.predictions``.
+Read ``run`` from top to bottom. Which windows there are: ``planning``; what is asked about them: ``asking``, under a
+control ``lending``; when: ``tasks``. What the model answers: ``bah_mllm.engines``; what becomes of the answer:
+``bah_mllm.scoring``; where rows go: ``bah_mllm.predictions``.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from itertools import islice
 from pathlib import Path
 
 from bah_mllm.core.engine import Engine, EngineFacts
-from bah_mllm.core.errors import BahError, ConfigError, EngineError, RunError
-from bah_mllm.core.records import Answer, Level, Status, WindowJob
+from bah_mllm.core.errors import BahError, ConfigError, EngineError
+from bah_mllm.core.files import refuse_difference
+from bah_mllm.core.records import Answer, Status, WindowJob
 from bah_mllm.core.saying import say
 from bah_mllm.engines import load_engine
 from bah_mllm.media import prefetch
+from bah_mllm.pipeline.asking import WindowTask
 from bah_mllm.pipeline.config import RunConfig
-from bah_mllm.pipeline.plan import plan_videos
+from bah_mllm.pipeline.planning import plan_run
 from bah_mllm.pipeline.setup import Setup, cues_folder, prepare
-from bah_mllm.pipeline.tasks import Task, Tasks, needs_pixels
+from bah_mllm.pipeline.tasks import Tasks
 from bah_mllm.predictions import Manifest, PredictionRow, RunStore, check_resumable, read_manifest
 from bah_mllm.predictions.manifest import MANIFEST_NAME
 from bah_mllm.report.progress import RunProgress, Stopwatch
@@ -78,9 +81,9 @@ def run(config: RunConfig) -> RunSummary:
         _check_same_model(engine, setup, store.manifest)
         _record_data(setup, store.manifest)
         with watch.spent_on("planning"):
-            needs_media = config.level is Level.FRAME or needs_pixels(setup, engine)
-            tasks = Tasks(setup, engine, plan_videos(setup.videos, needs_media=needs_media), store.done)
-            n_planned, n_reused = tasks.n_rows, len(store.done)
+            run_plan = plan_run(setup, engine)
+            tasks = Tasks(run_plan, store.done)
+            n_planned, n_reused = run_plan.n_rows, len(store.done)
         ledger = _Ledger(store, engine, tasks, watch, n_planned)
         with (
             RunProgress(total=n_planned, done=n_reused) as progress,
@@ -100,13 +103,13 @@ def run(config: RunConfig) -> RunSummary:
     return summary
 
 
-def _batches(tasks: Iterable[Task], n: int) -> Iterator[list[Task]]:
+def _batches(tasks: Iterable[WindowTask], n: int) -> Iterator[list[WindowTask]]:
     iterator = iter(tasks)
     while batch := list(islice(iterator, n)):
         yield batch
 
 
-def _answer(engine: Engine, batch: Sequence[Task], config: RunConfig) -> list[PredictionRow]:
+def _answer(engine: Engine, batch: Sequence[WindowTask], config: RunConfig) -> list[PredictionRow]:
     """Ask the engine about a batch of windows and fill in their rows."""
     watch = Stopwatch()
     asked = [(task.job, task.questions) for task in batch if task.job is not None]
@@ -232,12 +235,13 @@ def check_abilities(engine: EngineFacts, setup: Setup) -> None:
 def _check_same_model(engine: Engine, setup: Setup, manifest: Manifest) -> None:
     """Refuse a model that differs from the one that began this run."""
     now = engine.describe()
-    for name in _SAME_MODEL:
-        if name in manifest.engine and manifest.engine[name] != now.get(name):
-            raise RunError(
-                f"{setup.folder} was begun with {name} = {manifest.engine[name]!r}, but now it is {now.get(name)!r}.",
-                remedy="Write this run elsewhere with --out, or load the same model to go on.",
-            )
+    begun_with = {name: manifest.engine[name] for name in _SAME_MODEL if name in manifest.engine}
+    refuse_difference(
+        f"The run {setup.folder}",
+        begun_with,
+        {name: now.get(name) for name in begun_with},
+        remedy="Write this run elsewhere with --out, or load the same model to go on.",
+    )
 
 
 def _record_data(setup: Setup, manifest: Manifest) -> None:

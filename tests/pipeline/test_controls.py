@@ -10,7 +10,7 @@ import pytest
 
 from bah_mllm.core.records import Transcript, Video, WindowJob
 from bah_mllm.engines.scripted import ScriptedEngine
-from bah_mllm.pipeline.tasks import donors
+from bah_mllm.pipeline.lending import donors
 from bah_mllm.predictions import read_run
 
 Call = Callable[..., tuple[int, str, str]]
