@@ -21,9 +21,9 @@ from bah_mllm.evaluation.bootstrap import (
     paired_bootstrap,
     paired_difference,
 )
-from bah_mllm.evaluation.evaluate import check_settings, metrics_of, sample_of
+from bah_mllm.evaluation.evaluate import check_settings, sample_of
 from bah_mllm.evaluation.labels import Labels, TrainPrior
-from bah_mllm.evaluation.metrics import METRICS
+from bah_mllm.evaluation.metrics import METRICS, point_metrics
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
@@ -136,7 +136,10 @@ def _compare(
     first = sample_of(population, items, system.scores[in_system])
     second = sample_of(population, items, reference.scores[in_reference])
     drawn = paired_bootstrap(first, second, threshold=threshold, n_draws=n_draws, seed=seed)
-    ours, theirs = metrics_of(first, threshold=threshold), metrics_of(second, threshold=threshold)
+    ours, theirs = (
+        point_metrics(first.labels, first.scores, threshold=threshold),
+        point_metrics(second.labels, second.scores, threshold=threshold),
+    )
     differences = {name: _difference(ours[name], theirs[name], drawn[name]) for name in METRICS}
     return Comparison(
         system=system.system,
@@ -408,7 +411,8 @@ class _Matcher:
                 if can_draw
                 else None
             )
-            self.known[key] = _Judged(sample, metrics_of(sample, threshold=self.threshold), drawn)
+            points = point_metrics(sample.labels, sample.scores, threshold=self.threshold)
+            self.known[key] = _Judged(sample, points, drawn)
         return self.known[key]
 
     def _changed(

@@ -24,14 +24,14 @@ from bah_mllm.evaluation.bootstrap import (
 )
 from bah_mllm.evaluation.events import EventRule, EventScores, event_scores, find_events
 from bah_mllm.evaluation.labels import Labels, TrainPrior
-from bah_mllm.evaluation.metrics import HARD_METRICS, METRICS, RANKING_METRICS, Confusion
+from bah_mllm.evaluation.metrics import METRICS, Confusion, point_metrics
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-__all__ = ["COLLAPSE_SHARE", "Evaluation", "Result", "check_settings", "evaluate_rows", "metrics_of", "sample_of"]
+__all__ = ["COLLAPSE_SHARE", "Evaluation", "Result", "check_settings", "evaluate_rows", "sample_of"]
 
 COLLAPSE_SHARE = 0.95  # more equal answers than this, and the system has probably stopped looking
 
@@ -309,7 +309,7 @@ class _Judge:
         hard = sample.scores > self.threshold
         counts = metrics.confusion(sample.labels, hard) if n else Confusion(0, 0, 0, 0)
         found = intervals(sample, threshold=self.threshold, n_draws=self.n_draws, seed=self.seed)
-        points = metrics_of(sample, threshold=self.threshold)
+        points = point_metrics(sample.labels, sample.scores, threshold=self.threshold)
         positive_rate = float(hard.mean()) if n else None
         return Result(
             **(identity | points | self._events(items, sample)),
@@ -354,22 +354,6 @@ class _Judge:
                 found = bounds_of(Drawn.split(values, sample.n_participants))
                 ci[name] = None if points[name] is None else found
         return points | {"event_ci": ci, "event_rule": asdict(self.rule) | {"threshold": threshold}}
-
-
-def metrics_of(sample: Sample, *, threshold: float) -> dict[str, float | None]:
-    """Return every metric on the items, None where it is undefined or says nothing."""
-    points: dict[str, float | None] = dict.fromkeys(METRICS)
-    if not len(sample.labels):
-        return points
-    hard = sample.scores > threshold
-    points |= {name: metric(sample.labels, hard) for name, metric in HARD_METRICS.items()}
-    # Without negatives average precision is 1 whatever the scores: nothing to report, although it is defined.
-    if 0 < sample.labels.sum() < len(sample.labels):
-        points |= {name: metric(sample.labels, sample.scores) for name, metric in RANKING_METRICS.items()}
-    return points | {
-        "brier": metrics.brier(sample.labels, sample.scores),
-        "ece": metrics.ece(sample.labels, sample.scores),
-    }
 
 
 def _sample_notes(sample: Sample) -> list[str]:

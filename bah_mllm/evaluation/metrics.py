@@ -15,8 +15,10 @@ Metrics
     ``ap_bah``                         average precision as the BAH paper's code computes it: another number
     ``auroc``                          area under the ROC curve
     ``brier``, ``ece``                 squared error and expected calibration error of the probabilities
+    ``point_metrics``                  all of them by name, None where one is undefined or says nothing
 
-A metric that is undefined on its input raises; it never returns a number that looks real.
+A metric that is undefined on its input raises; it never returns a number that looks real. ``point_metrics`` alone makes
+tables, logs and the choice of an epoch: no part of the project has a second opinion on what is defined.
 
 References:
     BAH: González-González et al. 2025, "BAH dataset for ambivalence/hesitancy recognition in videos", section 3.4.
@@ -24,7 +26,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,6 +56,7 @@ __all__ = [
     "f1_positive",
     "f1_weighted",
     "is_ap_bah_unreliable",
+    "point_metrics",
 ]
 
 
@@ -341,4 +344,42 @@ HARD_METRICS: Mapping[str, Metric] = MappingProxyType(
     {"f1": f1_positive, "f1_negative": f1_negative, "macro_f1": f1_macro, "wf1": f1_weighted, "accuracy": accuracy}
 )
 RANKING_METRICS: Mapping[str, Metric] = MappingProxyType({"ap": ap, "ap_bah": ap_bah, "auroc": auroc})
-METRICS = (*HARD_METRICS, *RANKING_METRICS, "brier", "ece")
+_PROBABILITY_METRICS: Mapping[str, Metric] = MappingProxyType({"brier": brier, "ece": ece})
+METRICS = (*HARD_METRICS, *RANKING_METRICS, *_PROBABILITY_METRICS)
+
+
+def point_metrics(
+    labels: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5, names: Sequence[str] = METRICS
+) -> dict[str, float | None]:
+    """Return metrics by name; None where a metric is undefined or says nothing.
+
+    All are None without items. ``ap``, ``ap_bah`` and ``auroc`` are None where the labels are of one class: without
+    positives they are undefined, and without negatives average precision is 1 whatever the scores.
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        scores: Probabilities from 0 to 1, shape (n,).
+        threshold: Positive where score > threshold.
+        names: Which of ``METRICS``, in the order wanted.
+
+    Raises:
+        DataError: Malformed input.
+
+    >>> point_metrics([1, 1], [0.75, 0.25], names=("f1", "ap", "brier"))
+    {'f1': 0.6666666666666666, 'ap': None, 'brier': 0.3125}
+    """
+    y, p = np.asarray(labels), np.asarray(scores)
+    if not y.size and not p.size:
+        return dict.fromkeys(names)
+    y, p = _validate_scores(y, p, probabilities=True)
+    hard = p > threshold
+    has_both_classes = 0 < int(y.sum()) < len(y)
+    found: dict[str, float | None] = {}
+    for name in names:
+        if name in HARD_METRICS:
+            found[name] = HARD_METRICS[name](y, hard)
+        elif name in RANKING_METRICS:
+            found[name] = RANKING_METRICS[name](y, p) if has_both_classes else None
+        else:
+            found[name] = _PROBABILITY_METRICS[name](y, p)
+    return found

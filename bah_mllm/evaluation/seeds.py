@@ -13,9 +13,9 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation.align import Aligned, Alignment, align
 from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Drawn, Sample, bounds_of, draw_metrics
-from bah_mllm.evaluation.evaluate import check_settings, metrics_of, sample_of
+from bah_mllm.evaluation.evaluate import check_settings, sample_of
 from bah_mllm.evaluation.labels import Labels
-from bah_mllm.evaluation.metrics import METRICS
+from bah_mllm.evaluation.metrics import METRICS, point_metrics
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _pool(
 ) -> PooledSeeds:
     items = reduce(np.intersect1d, (line.items for line in lines))
     samples = [sample_of(aligned.population, items, line.scores[np.searchsorted(line.items, items)]) for line in lines]
-    points = [metrics_of(sample, threshold=threshold) for sample in samples]
+    points = [point_metrics(sample.labels, sample.scores, threshold=threshold) for sample in samples]
     per_seed = {metric: tuple(point[metric] for point in points) for metric in METRICS}
     is_defined = {metric: None not in values for metric, values in per_seed.items()}
     known = {metric: np.array(per_seed[metric], dtype=np.float64) for metric in METRICS}

@@ -17,9 +17,9 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation.align import Aligned, Population, align
 from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Drawn, Sample, bounds_of, draw_metrics
-from bah_mllm.evaluation.evaluate import check_settings, metrics_of
+from bah_mllm.evaluation.evaluate import check_settings
 from bah_mllm.evaluation.labels import Labels
-from bah_mllm.evaluation.metrics import METRICS
+from bah_mllm.evaluation.metrics import METRICS, point_metrics
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class _Judge:
             return Group(grouping, value, left_out=reason)
         sample = Sample(labels, scores, whose[chosen], len(people))
         names = self.groupings.metrics
-        points = metrics_of(sample, threshold=self.threshold)
+        points = point_metrics(sample.labels, sample.scores, threshold=self.threshold)
         drawn: dict[str, Drawn] = {}
         if self.n_draws:
             drawn = draw_metrics(sample, threshold=self.threshold, n_draws=self.n_draws, seed=self.seed, names=names)

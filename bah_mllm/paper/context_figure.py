@@ -12,13 +12,14 @@ import numpy as np
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.dataset import Dataset
+from bah_mllm.evaluation.metrics import point_metrics
 from supervised.features.store import FeatureStore
 from supervised.flows.train import seed_folder
 from supervised.models import load_feature_model
 from supervised.reading import FusionRecipe
 from supervised.records import VideoFeatures
 from supervised.training.data import load_standard, load_videos
-from supervised.training.predicting import frame_probabilities, metrics_of
+from supervised.training.predicting import VALIDATION_METRICS, frame_probabilities
 
 if TYPE_CHECKING:
     from bah_mllm.paper.fusion import ExperimentRequest
@@ -108,8 +109,9 @@ def _judge(
     found: dict[str, Any] = {"share_padding": 1 - n_real / n_judged}
     for how, judged in (("plain", videos), ("padding_counted", padded)):
         p = [frame_probabilities(model, one, standard=standard, **recipe.prediction.model_dump()) for one in judged]
-        labels = [video.frame_labels for video in judged if video.frame_labels is not None]
-        found[how] = metrics_of(np.concatenate(labels), np.concatenate(p))
+        labels = np.concatenate([video.frame_labels for video in judged if video.frame_labels is not None])
+        is_known = labels >= 0
+        found[how] = point_metrics(labels[is_known], np.concatenate(p)[is_known], names=VALIDATION_METRICS)
     return found
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bah_mllm.evaluation.metrics import accuracy
-from supervised.training.predicting import metrics_of
+from bah_mllm.evaluation.metrics import point_metrics
+from supervised.training.predicting import VALIDATION_METRICS
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -26,7 +26,8 @@ __all__ = [
     "trivial_answers",
 ]
 
-METRICS = ("f1", "wf1", "macro_f1", "ap", "ap_bah", "auroc", "accuracy", "positive_rate")
+_JUDGED_BY = (*VALIDATION_METRICS, "accuracy")
+METRICS = (*_JUDGED_BY, "positive_rate")
 TRIVIAL = ("all-positive", "all-negative")
 _GROUPINGS = ("sex", "age_range")
 SMALLEST_GROUP = 2  # one person's result is no result of a group
@@ -72,11 +73,7 @@ def judge_target(labels: Int64[np.ndarray, " n"], p: Float[np.ndarray, " n"]) ->
         labels: 0 or 1, at least one.
         p: Probability of A/H; positive above 0.5.
     """
-    return {
-        **metrics_of(labels.astype(np.int8), p),
-        "accuracy": accuracy(labels, p > 0.5),
-        "positive_rate": float((p > 0.5).mean()),
-    }
+    return {**point_metrics(labels, p, names=_JUDGED_BY), "positive_rate": float((p > 0.5).mean())}
 
 
 def trivial_answers(n: int) -> dict[str, Float[np.ndarray, " n"]]:

@@ -18,6 +18,7 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level, Status, Video
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset
+from bah_mllm.evaluation.metrics import point_metrics
 from supervised.faces.classifier import FaceClassifier, load_classifier, predict_backbone, predict_faces
 from supervised.faces.cross_entropy import FaceClassification
 from supervised.faces.pictures import LabelledFaces, bah_faces, check_classes, emotion_faces, write_crops
@@ -25,7 +26,7 @@ from supervised.faces.recipe import BackboneRecipe, BahFaces, EmotionFaces
 from supervised.features.crops import choose_detector, faces_in_video, find_shipped, open_detector, shipped_faces
 from supervised.models.backbones import build_backbone, save_backbone
 from supervised.training.loop import Shard, fit, processes
-from supervised.training.predicting import Predicted, metrics_of
+from supervised.training.predicting import VALIDATION_METRICS, Predicted
 
 if TYPE_CHECKING:
     from supervised.flows.predict import PredictRequest
@@ -192,7 +193,8 @@ def _validation(recipe: BackboneRecipe, faces: LabelledFaces) -> Callable[[FaceC
         is_read = ~np.isnan(p[:, 0])
         labels, p = faces.labels[is_read], p[is_read]
         if isinstance(recipe.data, BahFaces):
-            return {f"val_{name}": value for name, value in metrics_of(labels, p[:, 1]).items()}
+            found = point_metrics(labels, p[:, 1], names=VALIDATION_METRICS)
+            return {f"val_{name}": value for name, value in found.items()}
         return _emotion_metrics(labels, p)
 
     return validate

@@ -27,6 +27,7 @@ from bah_mllm.core.records import Video
 from bah_mllm.core.saying import say
 from bah_mllm.cues.store import digest_cues
 from bah_mllm.dataset import Dataset, dataset_and_split
+from bah_mllm.evaluation.metrics import point_metrics
 from bah_mllm.predictions.manifest import package_versions
 from supervised.features.store import FeatureStore
 from supervised.models import build_model, load_feature_model, save_model
@@ -34,7 +35,7 @@ from supervised.reading import FusionRecipe
 from supervised.training.cross_entropy import Classification
 from supervised.training.data import LoadedVideos, Standard, fit_standard, load_videos, save_standard
 from supervised.training.loop import Shard, fit, processes
-from supervised.training.predicting import frame_probabilities, metrics_of, video_probability
+from supervised.training.predicting import VALIDATION_METRICS, frame_probabilities, video_probability
 
 __all__ = [
     "RECORD",
@@ -214,14 +215,14 @@ def _judge(
 ) -> dict[str, float | None]:
     if recipe.data.supervision == "video":
         labelled = [video for video in validation.videos if video.label is not None]
-        of_videos = np.array([video.label for video in labelled], dtype=np.int8)
-        return metrics_of(
-            of_videos, np.array([video_probability(model, video, standard=standard) for video in labelled])
-        )
+        of_videos = [video.label for video in labelled if video.label is not None]
+        p_videos = [video_probability(model, video, standard=standard) for video in labelled]
+        return point_metrics(of_videos, p_videos, names=VALIDATION_METRICS)
     labelled = [video for video in validation.videos if video.frame_labels is not None]
     p = [frame_probabilities(model, video, standard=standard, **recipe.prediction.model_dump()) for video in labelled]
     of_frames = [video.frame_labels for video in labelled if video.frame_labels is not None]
-    return metrics_of(np.concatenate([*of_frames, np.zeros(0, np.int8)]), np.concatenate([*p, np.zeros(0)]))
+    labels, scores = np.concatenate([*of_frames, np.zeros(0, np.int8)]), np.concatenate([*p, np.zeros(0)])
+    return point_metrics(labels[labels >= 0], scores[labels >= 0], names=VALIDATION_METRICS)
 
 
 def adopt(model_folder: Path, recipe: BaseModel, request: TrainRequest) -> None:

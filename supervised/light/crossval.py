@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bah_mllm.core.errors import DataError
-from bah_mllm.evaluation.metrics import auroc, brier, ece
+from bah_mllm.evaluation.metrics import auroc, point_metrics
 from supervised.light.examples import QUESTIONS, Examples
 from supervised.light.members import MEMBERS, sigmoid
 from supervised.light.recipe import AVERAGE, FIXED, LightRecipe
-from supervised.training.predicting import metrics_of
+from supervised.training.predicting import VALIDATION_METRICS
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -183,9 +183,7 @@ def judge(
 ) -> dict[str, float | None]:
     """Return F1s at p > 0.5, both APs, AUROC, Brier score, ECE, and the AUROC within questions."""
     return {
-        **metrics_of(labels.astype(np.int8), p),
-        "brier": brier(labels, p),
-        "ece": ece(labels, p),
+        **point_metrics(labels, p, names=(*VALIDATION_METRICS, "brier", "ece")),
         "auroc_within_question": auroc_within(labels, p, question),
     }
 

@@ -66,8 +66,9 @@ class LoopSettings(BaseModel):
         warmup_epochs: Linear rise from 0 before the schedule, as a number of epochs; may be a fraction.
         precision: ``fp32``, ``bf16`` or ``fp16`` (with loss scaling) for forward passes; weights stay fp32.
         clip_norm: Largest norm of the gradient; None for any.
-        select: ``last``, or the validation metric whose best epoch is kept (ties: the later one; the last where it is
-            undefined in all of them).
+        select: ``last``, or the validation metric whose best epoch is kept (ties: the later one). An epoch in which the
+            metric is undefined never beats one in which it is defined; the last one is kept where it is undefined in
+            all, as AP is where the validation labels are of one class.
         patience_epochs: Stop after so many epochs without a better metric; None never stops early.
         min_epochs: Never stop before.
         freeze_normalisation: Statistics of normalisation layers stay as they are.

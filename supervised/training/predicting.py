@@ -16,7 +16,6 @@ from bah_mllm.core.notes import SYNTHETIC
 from bah_mllm.core.records import Level, Status, Video
 from bah_mllm.core.timeline import plan_windows
 from bah_mllm.dataset import Dataset
-from bah_mllm.evaluation.metrics import ap, ap_bah, auroc, f1_macro, f1_positive, f1_weighted
 from bah_mllm.predictions import PredictionRow, RunStore, read_journal
 from bah_mllm.predictions.store import JOURNAL_NAME
 from bah_mllm.report.progress import LiveLine
@@ -28,13 +27,17 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = [
+    "VALIDATION_METRICS",
     "Predicted",
     "RunAbout",
     "frame_probabilities",
-    "metrics_of",
     "video_probability",
     "write_predictions",
 ]
+
+
+VALIDATION_METRICS = ("f1", "wf1", "macro_f1", "ap", "ap_bah", "auroc")
+"""What is told of a model after every epoch, as ``bah_mllm.evaluation.metrics.point_metrics`` has it."""
 
 
 class Predicted(NamedTuple):
@@ -133,29 +136,6 @@ def video_probability(model: nn.Module, video: VideoFeatures, *, standard: Stand
     with torch.no_grad():
         logits = model({modality: values.to(device) for modality, values in batch.features.items()}, is_real)
     return float(torch.softmax(video_logits(logits, is_real).double(), dim=-1)[0, 1])
-
-
-def metrics_of(labels: np.ndarray, p: np.ndarray) -> dict[str, float | None]:
-    """Return F1, WF1, macro-F1, both APs and AUROC; None where undefined; a label of -1 does not count.
-
-    Args:
-        labels: 1, 0 or -1, shape (n,).
-        p: 0 to 1, shape (n,); positive above 0.5.
-    """
-    is_known = labels >= 0
-    labels, p = labels[is_known], p[is_known]
-    if not len(labels):
-        return dict.fromkeys(("f1", "wf1", "macro_f1", "ap", "ap_bah", "auroc"))
-    hard = p > 0.5
-    has_positives, has_negatives = bool(labels.any()), not labels.all()
-    return {
-        "f1": f1_positive(labels, hard),
-        "wf1": f1_weighted(labels, hard),
-        "macro_f1": f1_macro(labels, hard),
-        "ap": ap(labels, p) if has_positives else None,
-        "ap_bah": ap_bah(labels, p) if has_positives else None,
-        "auroc": auroc(labels, p) if has_positives and has_negatives else None,
-    }
 
 
 def write_predictions(

@@ -256,3 +256,44 @@ def test_ap_bah_is_called_unreliable_when_scores_are_close_or_saturated():
     assert metrics.is_ap_bah_unreliable(np.array([0.30, 0.34]))
     assert metrics.is_ap_bah_unreliable(np.array([0.1, 0.999]))
     assert not metrics.is_ap_bah_unreliable(np.array([0.1, 0.998]))
+
+
+def test_point_metrics_are_those_of_scikit_learn_under_our_names():
+    rng = np.random.default_rng(0)
+    labels, p = rng.integers(0, 2, 60), rng.random(60)
+    found = metrics.point_metrics(labels, p, threshold=0.4)
+    assert list(found) == list(metrics.METRICS)
+    hard = p > 0.4
+    expected = {
+        "f1": sklearn.metrics.f1_score(labels, hard),
+        "f1_negative": sklearn.metrics.f1_score(labels, hard, pos_label=0),
+        "macro_f1": sklearn.metrics.f1_score(labels, hard, average="macro"),
+        "wf1": sklearn.metrics.f1_score(labels, hard, average="weighted"),
+        "accuracy": sklearn.metrics.accuracy_score(labels, hard),
+        "ap": sklearn.metrics.average_precision_score(labels, p),
+        "auroc": sklearn.metrics.roc_auc_score(labels, p),
+        "brier": sklearn.metrics.brier_score_loss(labels, p),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("label", "f1", "f1_negative", "accuracy"), [(1, 0.8, 0.0, 2 / 3), (0, 0.0, 0.5, 1 / 3)])
+def test_labels_of_one_class_define_no_ranking_and_every_other_metric(label, f1, f1_negative, accuracy):
+    found = metrics.point_metrics([label] * 3, [0.9, 0.8, 0.2])
+    assert {name for name, value in found.items() if value is None} == {"ap", "ap_bah", "auroc"}
+    assert (found["f1"], found["f1_negative"]) == pytest.approx((f1, f1_negative))
+    assert found["accuracy"] == pytest.approx(accuracy)
+
+
+def test_without_items_no_metric_is_defined():
+    assert metrics.point_metrics([], [], names=("f1", "ap")) == {"f1": None, "ap": None}
+
+
+def test_constant_scores_rank_nothing_and_say_the_prevalence():
+    found = metrics.point_metrics([1, 0, 0, 0], [0.3] * 4)
+    assert (found["ap"], found["ap_bah"], found["auroc"], found["f1"]) == pytest.approx((0.25, 0.125, 0.5, 0.0))
+
+
+def test_labels_that_are_unknown_are_refused_by_point_metrics():
+    with pytest.raises(DataError, match=r"labels\[1\] is -1"):
+        metrics.point_metrics([0, -1], [0.5, 0.5], names=("f1",))

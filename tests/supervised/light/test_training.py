@@ -253,7 +253,7 @@ class _Encoder:
 
 
 def test_sentence_embeddings_join_where_minilm_is_there(people, recipe, tmp_path, monkeypatch):
-    from supervised.light import trained as trained_module
+    from supervised.light import predict as trained_module
 
     monkeypatch.setattr(examples, "WordEncoder", _Encoder)
     monkeypatch.setattr(trained_module, "WordEncoder", _Encoder)

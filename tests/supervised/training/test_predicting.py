@@ -25,7 +25,6 @@ from supervised.training.predicting import (
     Predicted,
     RunAbout,
     frame_probabilities,
-    metrics_of,
     video_probability,
     write_predictions,
 )
@@ -70,13 +69,6 @@ def test_a_videos_probability_is_that_of_its_mean_logit():
     video = made_up_videos(1, seed=0, n_frames=12)[0]
     z = video.features["text"][:, 0] + np.arange(12) / 10
     assert video_probability(Positional(), video, standard=Standard()) == pytest.approx(sigmoid(z.mean()), rel=1e-5)
-
-
-def test_metrics_of_one_class_are_undefined_not_made_up():
-    found = metrics_of(np.array([0, 0, -1], np.int8), np.array([0.2, 0.7, 0.9]))
-    assert (found["ap"], found["auroc"]) == (None, None)
-    assert found["f1"] == 0.0
-    assert set(metrics_of(np.array([-1], np.int8), np.array([0.5])).values()) == {None}
 
 
 def about(level=Level.FRAME):
