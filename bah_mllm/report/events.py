@@ -7,16 +7,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from bah_mllm.evaluation import Evaluation
+from bah_mllm.report.headings import HEADINGS
+from bah_mllm.report.numbers import above_interval, figure
 
 __all__ = ["print_events"]
 
-_COLUMNS = {
-    "segment F1\nIoU 0.3": "segment_f1_30",
-    "segment F1\nIoU 0.5": "segment_f1_50",
-    "onset\nerror, s": "onset_error_s",
-    "offset\nerror, s": "offset_error_s",
-    "false alarms\na minute": "false_alarms_per_minute",
-}
+_COLUMNS = ("segment_f1_30", "segment_f1_50", "onset_error_s", "offset_error_s", "false_alarms_per_minute")
 
 
 def print_events(evaluation: Evaluation, *, console: Console) -> None:
@@ -32,13 +28,12 @@ def print_events(evaluation: Evaluation, *, console: Console) -> None:
         return
     table = Table(pad_edge=False, collapse_padding=True)
     table.add_column("system", overflow="fold", min_width=16)
-    for heading in _COLUMNS:
-        table.add_column(heading, justify="right")
+    for metric in _COLUMNS:
+        table.add_column(HEADINGS[metric], justify="right")
     for row in rows:
         window = f"\nwindow {row.window_frames}" if row.window_frames is not None else ""
-        table.add_row(
-            escape(row.system + window), *(_cell(getattr(row, n), row.event_ci[n]) for n in _COLUMNS.values())
-        )
+        cells = (above_interval(getattr(row, name), row.event_ci[name], write=figure) for name in _COLUMNS)
+        table.add_row(escape(row.system + window), *cells)
     console.print(table)
     rule = rows[0].event_rule
     console.print(
@@ -49,9 +44,3 @@ def print_events(evaluation: Evaluation, *, console: Console) -> None:
         console.print(f"videos of unknown frame rate count as {rule['assumed_fps']:g} frames a second")
     elif any(row.false_alarms_per_minute is None for row in rows):
         console.print("no frame rate is known: no errors in seconds and no false alarms a minute")
-
-
-def _cell(value: float | None, bounds: tuple[float, float] | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if bounds is None else f"{value:.3f}\n{bounds[0]:.2f}-{bounds[1]:.2f}"

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bah_mllm.evaluation import ComparisonMatrix
 from bah_mllm.evaluation.compare import Pair
-from bah_mllm.report.tables import decimal
+from bah_mllm.report.numbers import difference
 
 __all__ = ["print_matrix"]
 
@@ -45,15 +45,7 @@ def print_matrix(matrix: ComparisonMatrix, *, console: Console, metric: str = "m
 
 def _difference(pair: Pair, metric: str) -> str:
     found = pair.differences[metric]
-    if found.value is None:
-        return "-"
-    lines = [f"{found.value:+.3f}"]
-    if found.bounds is not None:
-        lines.append(f"{found.bounds[0]:+.2f} {found.bounds[1]:+.2f}")
-    p = pair.p_holm[metric]
-    if p is not None:
-        lines.append(f"p {decimal(p, 3)}")
-    return "\n".join(lines)
+    return difference(found.value, found.bounds, pair.p_holm[metric])
 
 
 def _print_agreement(pair: Pair, console: Console) -> None:

@@ -7,11 +7,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from bah_mllm.evaluation.subgroups import Gap, Group, Subgroups, SystemSubgroups
-from bah_mllm.report.tables import decimal
+from bah_mllm.report.headings import HEADINGS
+from bah_mllm.report.numbers import above_interval, decimal
 
 __all__ = ["print_subgroups"]
-
-_HEADINGS = {"f1": "F1", "macro_f1": "macro-F1", "wf1": "WF1", "ap": "AP", "auroc": "AUROC", "f1_negative": "F1 neg"}
 
 
 def print_subgroups(subgroups: Subgroups, *, console: Console) -> None:
@@ -48,7 +47,7 @@ def _table(row: SystemSubgroups) -> Table:
     for heading in ("positive\nlabels", "positive\nanswers"):
         table.add_column(heading, justify="right")
     for name in metrics:
-        table.add_column(_HEADINGS.get(name, name), justify="right", min_width=7)
+        table.add_column(HEADINGS[name], justify="right", min_width=7)
     for grouping in dict.fromkeys(group.grouping for group in row.groups if group.left_out is None):
         table.add_section()
         table.add_row(escape(grouping), style="bold")
@@ -66,13 +65,7 @@ def _group_cells(group: Group, metrics: list[str]) -> list[str]:
     assert group.positive_rate is not None
     cells = [escape(group.value), f"{group.n:,}\n{group.n_participants}"]
     cells += [decimal(group.prevalence, 2), decimal(group.positive_rate, 2)]
-    for name in metrics:
-        value, bounds = group.metrics[name], group.ci[name]
-        lines = ["-" if value is None else decimal(value, 3)]
-        if bounds is not None:
-            lines.append(f"{decimal(bounds[0], 2)}-{decimal(bounds[1], 2)}")
-        cells.append("\n".join(lines))
-    return cells
+    return cells + [above_interval(group.metrics[name], group.ci[name]) for name in metrics]
 
 
 def _gap_cell(gap: Gap) -> str:

@@ -9,15 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from bah_mllm.evaluation import Comparison, Evaluation, Result
+from bah_mllm.report.headings import HEADINGS
+from bah_mllm.report.numbers import UNDEFINED, above_interval, decimal, difference
 
-__all__ = ["PublishedOf", "decimal", "print_comparisons", "print_evaluation"]
+__all__ = ["PublishedOf", "print_comparisons", "print_evaluation"]
 
 PublishedOf = Callable[[Result], Mapping[str, float]]  # a line to the published values of the same cells, by metric
 
-# Column heading to metric. The others (accuracy, Brier, ECE, negative F1) are in the JSON.
-_COLUMNS = {"F1": "f1", "macro-F1": "macro_f1", "WF1": "wf1", "AP": "ap", "AP_bah": "ap_bah", "AUROC": "auroc"}
-
-_UNDEFINED = "-"
+# The others (accuracy, Brier, ECE, negative F1) are in the JSON.
+_COLUMNS = ("f1", "macro_f1", "wf1", "ap", "ap_bah", "auroc")
 
 
 def print_evaluation(
@@ -46,8 +46,8 @@ def print_evaluation(
     table.add_column("#", justify="right")
     table.add_column("system", overflow="fold", ratio=1, min_width=16)
     table.add_column("n\nm/u/f\npos", justify="right")
-    for heading in _COLUMNS:
-        table.add_column(heading, justify="right", min_width=7)
+    for metric in _COLUMNS:
+        table.add_column(HEADINGS[metric], justify="right", min_width=7)
     has_published = False
     for number, row in enumerate(evaluation.rows, start=1):
         beside = {} if published is None else published(row)
@@ -64,21 +64,10 @@ def print_comparisons(comparisons: Iterable[Comparison], *, console: Console) ->
     for comparison in comparisons:
         n = f"{comparison.n:,} items of {comparison.n_participants} participants"
         table = Table(title=escape(f"{comparison.system} minus {comparison.baseline} ({n})"), title_justify="left")
-        for heading in _COLUMNS:
-            table.add_column(heading, justify="right")
-        cells = []
-        for metric in _COLUMNS.values():
-            found = comparison.differences[metric]
-            if found.value is None:
-                cells.append(_UNDEFINED)
-                continue
-            lines = [f"{found.value:+.3f}"]
-            if found.bounds is not None:
-                lines.append(f"{found.bounds[0]:+.2f} {found.bounds[1]:+.2f}")
-            if found.p_value is not None:
-                lines.append(f"p {decimal(found.p_value, 3)}")
-            cells.append("\n".join(lines))
-        table.add_row(*cells)
+        for metric in _COLUMNS:
+            table.add_column(HEADINGS[metric], justify="right")
+        shown = [comparison.differences[metric] for metric in _COLUMNS]
+        table.add_row(*(difference(one.value, one.bounds, one.p_value) for one in shown))
         console.print(table)
 
 
@@ -89,27 +78,16 @@ def _name(row: Result) -> str:
 
 
 def _counts(row: Result) -> str:
-    positive = _UNDEFINED if row.positive_rate is None else decimal(row.positive_rate, 2)
+    positive = UNDEFINED if row.positive_rate is None else decimal(row.positive_rate, 2)
     return f"{row.n:,}\n{row.n_missing}/{row.n_unparsed}/{row.n_failed}\n{positive}"
 
 
 def _cells(row: Result, published: Mapping[str, float]) -> list[str]:
     cells = []
-    for metric in _COLUMNS.values():
-        value, bounds = row.metric(metric), row.ci[metric]
-        lines = [_UNDEFINED if value is None else decimal(value, 3)]
-        if bounds is not None:
-            lines.append(f"{decimal(bounds[0], 2)}-{decimal(bounds[1], 2)}")
-        if metric in published:
-            lines.append(f"({decimal(published[metric], 3)})")
-        cells.append("\n".join(lines))
+    for metric in _COLUMNS:
+        beside = f"\n({decimal(published[metric], 3)})" if metric in published else ""
+        cells.append(above_interval(row.metric(metric), row.ci[metric]) + beside)
     return cells
-
-
-def decimal(value: float, places: int) -> str:
-    """Write a number from 0 to 1 without its leading zero: seven columns hold an interval."""
-    text = f"{value:.{places}f}"
-    return text.removeprefix("0") if text.startswith("0.") else text
 
 
 def _add_anchors(table: Table, evaluation: Evaluation) -> None:

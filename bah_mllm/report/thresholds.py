@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bah_mllm.evaluation import NestedThreshold
-from bah_mllm.report.tables import decimal
+from bah_mllm.report.numbers import above_interval, decimal
 
 __all__ = ["print_thresholds"]
 
@@ -32,10 +32,7 @@ def print_thresholds(found: Iterable[NestedThreshold], *, console: Console) -> N
         if one.nested is None or one.fixed is None or one.in_sample is None or one.optimism is None:
             table.add_row(f"{name}\n{one.left_out}", *["-"] * 5)
             continue
-        nested = decimal(one.nested[one.metric], 3)
-        bounds = None if one.ci is None else one.ci[one.metric]
-        if bounds is not None:
-            nested += f"\n{decimal(bounds[0], 2)}-{decimal(bounds[1], 2)}"
+        nested = above_interval(one.nested[one.metric], None if one.ci is None else one.ci[one.metric])
         spread = f"{decimal(min(one.thresholds), 2)}-{decimal(max(one.thresholds), 2)}"
         cells = (decimal(one.fixed, 3), nested, decimal(one.in_sample, 3), f"{one.optimism:+.3f}", spread)
         table.add_row(name, *cells)
