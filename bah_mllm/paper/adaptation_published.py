@@ -6,13 +6,11 @@ of the other method in Table 22, and so are the age groups in the text of append
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bah_mllm.paper.published import published_results
+from bah_mllm.paper.published import published_results, read_table
 from supervised.adaptation.protocol import PartSizes
 from supervised.adaptation.recipe import METHODS
 
@@ -34,7 +32,7 @@ def paper_targets() -> Mapping[str, Mapping[str, Mapping[str, float | None]]]:
     """
     found: dict[str, dict[str, dict[str, float | None]]] = {}
     for metric, table in PAPER_METRICS.items():
-        for row in _rows(table):
+        for row in read_table(table):
             cells = {method: row[_PRINTED_AS.get(method, method)] for method in METHODS}
             target = found.setdefault(row["participant"], {method: {} for method in METHODS})
             for method, text in cells.items():
@@ -45,14 +43,14 @@ def paper_targets() -> Mapping[str, Mapping[str, Mapping[str, float | None]]]:
 def paper_sizes() -> dict[str, PartSizes]:
     """Return how many frames each participant's parts hold: Table 23."""
     fields = PartSizes._fields
-    return {row["participant"]: PartSizes(*(int(row[name]) for name in fields)) for row in _rows("table23_counts")}
+    return {row["participant"]: PartSizes(*(int(row[name]) for name in fields)) for row in read_table("table23_counts")}
 
 
 def paper_people() -> dict[str, dict[str, str]]:
     """Return ``sex`` and ``age_range`` of each participant, as Table 23 prints them; missing where not legible."""
-    ages = {row["participant"]: row["age_group"] for row in _rows("age_groups")}
+    ages = {row["participant"]: row["age_group"] for row in read_table("age_groups")}
     people = {}
-    for row in _rows("table23_counts"):
+    for row in read_table("table23_counts"):
         known = {"sex": row["sex"], "age_range": ages.get(row["participant"], "")}
         people[row["participant"]] = {name: value for name, value in known.items() if value}
     return people
@@ -73,15 +71,9 @@ def participant_of_sizes(n_positive: int, n_negative: int) -> str | None:
 
 def paper_summary() -> dict[str, dict[str, tuple[float, float]]]:
     """Return method to metric (``f1``, ``wf1``, ``ap_bah``) to mean and standard deviation over targets: Table 22."""
-    spread = {row["method"]: row for row in _rows("table22_std")}
+    spread = {row["method"]: row for row in read_table("table22_std")}
     found: dict[str, dict[str, tuple[float, float]]] = {method: {} for method in METHODS}
     for cell in published_results():
         if cell.edition == "v1" and cell.family == "adaptation":
             found[cell.system][cell.metric] = (cell.value, float(spread[cell.system][cell.metric]))
     return found
-
-
-@cache
-def _rows(table: str) -> tuple[dict[str, Any], ...]:
-    text = files("bah_mllm.paper").joinpath(f"paper_tables/{table}.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))

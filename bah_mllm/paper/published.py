@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from bah_mllm.evaluation import Result
 
-__all__ = ["PublishedCell", "published_beside", "published_cells", "published_results"]
+__all__ = ["PublishedCell", "published_beside", "published_cells", "published_results", "read_table", "statement"]
 
 _PROMPTS = ("simple", "def1", "def2", "transcript_def1", "transcript_def2")
 
@@ -50,6 +50,18 @@ def published_results() -> tuple[PublishedCell, ...]:
         PublishedCell(**{**row, "value": float(row["value"])})  # type: ignore[arg-type]  # the header names the fields
         for row in csv.DictReader(text.splitlines())
     )
+
+
+@cache
+def read_table(name: str) -> tuple[Mapping[str, str], ...]:
+    """Return the rows of a file in ``paper_tables``, column to cell, without its comments."""
+    text = files("bah_mllm.paper").joinpath(f"paper_tables/{name}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
+def statement(name: str) -> float:
+    """Return a number that the paper gives in its text: ``paper_tables/statements.csv``."""
+    return next(float(row["value"]) for row in read_table("statements") if row["name"] == name)
 
 
 def published_cells(

@@ -14,6 +14,13 @@ import numpy as np
 import pytest
 
 from bah_mllm.evaluation.metrics import Confusion
+from bah_mllm.paper.published_page.confusions import constants, recovered_counts
+from bah_mllm.paper.published_page.constant_cells import constant_matches
+from bah_mllm.paper.published_page.padded_frames import padding
+from bah_mllm.paper.published_page.possible_rows import is_possible, negatives_needed, possible_wf1
+from bah_mllm.paper.published_page.question_prior import question_rule
+from bah_mllm.paper.published_page.rows import rows_of
+from bah_mllm.paper.published_page.separation import Separation, separate, standard_error
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "write_published_numbers.py"
 
@@ -30,7 +37,7 @@ def script() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def page(script) -> str:
-    return script.page()
+    return script.published_page()
 
 
 def test_the_page_on_disk_is_up_to_date(script, page):
@@ -83,18 +90,18 @@ def test_constant_scores_have_half_the_prevalence_by_the_definition_of_the_paper
     assert _line(page, "perfect answers, .1 and .9") == ["1.0000 / 0.5000"] * 4
 
 
-def test_the_constants_come_from_the_counts_of_the_split(script):
+def test_the_constants_come_from_the_counts_of_the_split():
     # 206,080 negatives of 256,744 frames; 153 of 392 videos.
     n, p = 206080, 50664
-    frames = script.constants("v1", "frame")
+    frames = constants("v1", "frame")
     assert frames["all-negative"]["wf1"] == pytest.approx(n / (n + p) * 2 * n / (2 * n + p), abs=1e-12)
     assert frames["all-negative"]["macro_f1"] == pytest.approx(n / (2 * n + p), abs=1e-12)
     assert frames["all-positive"]["f1"] == pytest.approx(2 * p / (2 * p + n), abs=1e-12)
-    assert script.constants("v1", "video")["all-positive"]["f1"] == pytest.approx(478 / 631, abs=1e-12)
+    assert constants("v1", "video")["all-positive"]["f1"] == pytest.approx(478 / 631, abs=1e-12)
 
 
-def test_exactly_these_rows_are_constant_classifiers(script):
-    found = {(m.row.edition, m.row.source, m.row.name, m.constant, m.exact) for m in script.constant_matches()}
+def test_exactly_these_rows_are_constant_classifiers():
+    found = {(m.row.edition, m.row.source, m.row.name, m.constant, m.exact) for m in constant_matches()}
     figure = "repository figure"
     assert found == {
         ("v1", "Table 19", "simple window 8", "all-negative", True),
@@ -107,10 +114,10 @@ def test_exactly_these_rows_are_constant_classifiers(script):
     }
 
 
-def test_the_question_rule_is_added_up_by_hand(script, page):
+def test_the_question_rule_is_added_up_by_hand(page):
     # Questions 2, 3, 4 and 7 have a majority in training; question 5 has exactly half, hence none.
     expected = Confusion(tn=43 + 31 + 30, fp=17 + 21 + 4 + 7, fn=13 + 25 + 26, tp=39 + 35 + 52 + 49)
-    assert script.question_rule() == expected
+    assert question_rule() == expected
     f1, f1_negative = 350 / 463, 208 / 321
     assert _line(page, "f1")[0] == f"{f1:.4f}"
     assert _line(page, "wf1")[0] == f"{(239 * f1 + 153 * f1_negative) / 392:.4f}"
@@ -127,12 +134,10 @@ def every_outcome() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return counts, f1, (239 * f1 + 153 * f1_negative) / 392
 
 
-def test_rows_called_impossible_are_near_no_outcome_on_the_videos(script, every_outcome):
+def test_rows_called_impossible_are_near_no_outcome_on_the_videos(every_outcome):
     _, f1, wf1 = every_outcome
     impossible = [
-        row
-        for row in script.rows_of(15, 16, 17)
-        if not script.is_possible(row.metrics["f1"], row.metrics["wf1"], 239 / 392)
+        row for row in rows_of(15, 16, 17) if not is_possible(row.metrics["f1"], row.metrics["wf1"], 239 / 392)
     ]
     assert len(impossible) == 20
     for row in impossible:
@@ -140,9 +145,9 @@ def test_rows_called_impossible_are_near_no_outcome_on_the_videos(script, every_
         assert nearest > 0.004, row  # forty times the last digit printed
 
 
-def test_the_bounds_of_weighted_f1_hold_every_outcome_and_are_reached(script, every_outcome):
+def test_the_bounds_of_weighted_f1_hold_every_outcome_and_are_reached(every_outcome):
     counts, f1, wf1 = every_outcome
-    bounds = np.array([script.possible_wf1(value, 239 / 392) for value in f1])
+    bounds = np.array([possible_wf1(value, 239 / 392) for value in f1])
     assert (bounds[:, 0] <= wf1 + 1e-12).all()
     assert (wf1 <= bounds[:, 1] + 1e-12).all()
     tp, fp = counts.T
@@ -151,35 +156,35 @@ def test_the_bounds_of_weighted_f1_hold_every_outcome_and_are_reached(script, ev
     assert bounds[highest, 1] == pytest.approx(wf1[highest], abs=1e-12)
 
 
-def test_table_21_has_one_outcome_per_row_and_it_is_the_recovered_one(script, every_outcome):
+def test_table_21_has_one_outcome_per_row_and_it_is_the_recovered_one(every_outcome):
     counts, f1, wf1 = every_outcome
-    rows = script.rows_of(21)
+    rows = rows_of(21)
     assert len(rows) == 5
     for row in rows:
         near = (abs(f1 - row.metrics["f1"]) <= 1e-4) & (abs(wf1 - row.metrics["wf1"]) <= 1e-4)
-        recovered = script.recovered_counts(row)
+        recovered = recovered_counts(row)
         assert counts[near].tolist() == [[recovered.tp, recovered.fp]]
 
 
 @pytest.mark.parametrize("wf1", [0.5620, 0.5628, 0.5949])
-def test_the_share_of_negatives_solves_the_equation(script, page, wf1):
+def test_the_share_of_negatives_solves_the_equation(page, wf1):
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if 2 * middle**2 / (1 + middle) < wf1 else (low, middle)
-    assert script.negatives_needed(wf1) == pytest.approx(low, abs=1e-12)
+    assert negatives_needed(wf1) == pytest.approx(low, abs=1e-12)
     assert f"{wf1:.4f} needs {100 * low:.1f} %" in page
 
 
-def test_padding_agrees_with_a_sum_over_bin_centres(script):
+def test_padding_agrees_with_a_sum_over_bin_centres():
     count = [244, 528, 584, 416, 306, 270, 148, 112, 74, 56, 54, 34, 14, 8, 6]
     frames = [24 * (3 + 6.2 * (k + 0.5)) for k in range(15)]
     for window in (300, 696, 2880):
         padded = sum(n * max(0, window - length) for n, length in zip(count, frames, strict=True))
         everything = sum(n * max(window, length) for n, length in zip(count, frames, strict=True))
-        assert script.padding(window, fps=24).padded_midpoints == pytest.approx(padded / everything, abs=1e-9)
+        assert padding(window, fps=24).padded_midpoints == pytest.approx(padded / everything, abs=1e-9)
     # Every video is shorter than 2,880 frames, so that spreading the durations inside the bins changes nothing.
-    assert script.padding(2880, fps=24).padded == pytest.approx(1 - np.average(frames, weights=count) / 2880, abs=1e-9)
+    assert padding(2880, fps=24).padded == pytest.approx(1 - np.average(frames, weights=count) / 2880, abs=1e-9)
 
 
 def test_the_columns_of_tables_24_to_26_fit_table_22_only_when_exchanged(page):
@@ -208,26 +213,26 @@ def _metric(cells: np.ndarray, metric: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("metric", ["f1", "wf1"])
-def test_standard_errors_agree_with_drawing_videos(script, metric):
+def test_standard_errors_agree_with_drawing_videos(metric):
     counts = Confusion(tn=99, fp=54, fn=73, tp=166)
     draws = np.random.default_rng(0).multinomial(392, np.array(counts) / 392, size=20_000)
-    assert script.standard_error(counts, metric) == pytest.approx(_metric(draws, metric).std(), rel=0.03)
+    assert standard_error(counts, metric) == pytest.approx(_metric(draws, metric).std(), rel=0.03)
 
 
 @pytest.mark.parametrize("metric", ["f1", "wf1"])
-def test_the_least_standard_error_of_a_difference_agrees_with_drawing_nested_answers(script, metric):
+def test_the_least_standard_error_of_a_difference_agrees_with_drawing_nested_answers(metric):
     a, b = Confusion(tn=99, fp=54, fn=73, tp=166), Confusion(tn=104, fp=49, fn=64, tp=175)
     # label, answer of a, answer of b; a has 9 right positives fewer, and 5 false alarms more.
     joint = np.array([[[99, 0], [5, 49]], [[64, 9], [0, 166]]], float)
     draws = np.random.default_rng(1).multinomial(392, joint.ravel() / 392, size=20_000).reshape(-1, 2, 2, 2)
     differences = _metric(draws.sum(axis=3), metric) - _metric(draws.sum(axis=2), metric)
-    separation = script.separate(a, b, metric)
+    separation = separate(a, b, metric)
     assert separation.alike == pytest.approx(differences.std(), rel=0.03)
-    independent = script.standard_error(a, metric) ** 2 + script.standard_error(b, metric) ** 2
+    independent = standard_error(a, metric) ** 2 + standard_error(b, metric) ** 2
     assert separation.alike < separation.unrelated < independent**0.5 * 1.02
 
 
-def test_verdicts_follow_the_two_standard_errors(script):
-    assert script.Separation(0.10, alike=0.01, unrelated=0.02).verdict == "yes"
-    assert script.Separation(-0.03, alike=0.01, unrelated=0.02).verdict == "depends on the overlap"
-    assert script.Separation(0.01, alike=0.01, unrelated=0.02).verdict == "no, whatever the overlap"
+def test_verdicts_follow_the_two_standard_errors():
+    assert Separation(0.10, alike=0.01, unrelated=0.02).verdict == "yes"
+    assert Separation(-0.03, alike=0.01, unrelated=0.02).verdict == "depends on the overlap"
+    assert Separation(0.01, alike=0.01, unrelated=0.02).verdict == "no, whatever the overlap"
