@@ -3,10 +3,11 @@
 from bah_mllm.evaluation.align import Aligned, Alignment, Population, RowCounts, align
 from bah_mllm.evaluation.calibration import Transformed, reliability_rows, transform_rows
 from bah_mllm.evaluation.compare import Comparison, ComparisonMatrix, Difference, compare_all, compare_rows
-from bah_mllm.evaluation.evaluate import Evaluation, Result, evaluate_rows
+from bah_mllm.evaluation.evaluate import evaluate_rows
 from bah_mllm.evaluation.events import EventRule
 from bah_mllm.evaluation.foreign import read_foreign
 from bah_mllm.evaluation.labels import UNLABELLED, Labels, Share, TrainPrior, VideoLabels
+from bah_mllm.evaluation.results import Estimate, Evaluation, EventResult, ItemCounts, LineIdentity, Result
 from bah_mllm.evaluation.seeds import PooledSeeds, pool_seeds
 from bah_mllm.evaluation.subgroups import Groupings, Subgroups, subgroup_rows
 from bah_mllm.evaluation.thresholds import NestedThreshold, nested_thresholds
@@ -18,10 +19,14 @@ __all__ = [
     "Comparison",
     "ComparisonMatrix",
     "Difference",
+    "Estimate",
     "Evaluation",
+    "EventResult",
     "EventRule",
     "Groupings",
+    "ItemCounts",
     "Labels",
+    "LineIdentity",
     "NestedThreshold",
     "PooledSeeds",
     "Population",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level, Variant
 from bah_mllm.evaluation import metrics
-from bah_mllm.evaluation.align import Aligned, Alignment, Population, RowCounts, align
+from bah_mllm.evaluation.align import Aligned, Alignment, Population, align
 from bah_mllm.evaluation.anchors import anchor_scores
 from bah_mllm.evaluation.bootstrap import (
     DEFAULT_DRAWS,
@@ -22,147 +22,19 @@ from bah_mllm.evaluation.bootstrap import (
     draws_and_leave_one_out,
     intervals,
 )
-from bah_mllm.evaluation.events import EventRule, EventScores, event_scores, find_events
+from bah_mllm.evaluation.events import EventRule, event_scores, find_events
 from bah_mllm.evaluation.labels import Labels, TrainPrior
-from bah_mllm.evaluation.metrics import METRICS, Confusion, point_metrics
+from bah_mllm.evaluation.metrics import Confusion, point_metrics
+from bah_mllm.evaluation.results import Estimate, Evaluation, EventResult, ItemCounts, LineIdentity, Result
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-__all__ = ["COLLAPSE_SHARE", "Evaluation", "Result", "check_settings", "evaluate_rows", "sample_of"]
-
-COLLAPSE_SHARE = 0.95  # more equal answers than this, and the system has probably stopped looking
+__all__ = ["check_settings", "evaluate_rows", "sample_of"]
 
 _FEW_PARTICIPANTS = 10  # the intervals were checked with 56; with a handful, one person decides
-
-_Bounds = tuple[float, float] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One line of a result table. Undefined metrics are None; so are their intervals.
-
-    Args:
-        system: What made the predictions, or the name of an anchor.
-        variant: How the prompt was asked; None for anchors.
-        window_frames: The window asked for; None where rows name none, and for anchors.
-        aggregation: ``coverage``, ``video``, ``max24`` or ``mean`` (see ``align``); None for anchors.
-        level: What was judged.
-        split: Whose items; None for all of them.
-        item_set: Number of the set of items judged; anchors with the same number were judged on the same items.
-        n: Labelled items that were scored, and judged.
-        n_missing: Labelled items without a row.
-        n_unparsed: Labelled items for which the model's reply held neither label.
-        n_failed: Labelled items whose rows failed, or whose score is not a number.
-        n_participants: Whose items were judged.
-        coverage: Share of the labelled items that were scored.
-        prevalence: Share of positives among the judged items.
-        positive_rate: Share of them predicted positive.
-        threshold: Positive where score > threshold.
-        f1: Of the positive class.
-        f1_negative: Of the negative class.
-        macro_f1: Mean of both.
-        wf1: Mean of both, weighted with their share in the labels.
-        accuracy: Share of right answers.
-        confusion: The four counts behind them.
-        ap: Step-wise average precision.
-        ap_bah: Average precision as the paper's code computes it.
-        auroc: Area under the ROC curve.
-        brier: Mean squared error of the probabilities.
-        ece: Expected calibration error.
-        segment_f1_30: F1 of segments at an IoU of at least 0.3; frame level only, as the two below.
-        segment_f1_50: F1 of segments at an IoU of at least 0.5.
-        onset_error_s: Median distance between the starts of paired segments, in seconds.
-        offset_error_s: The same of their ends.
-        false_alarms_per_minute: Predicted segments without a true one at an IoU of 0.3, per minute judged.
-        event_ci: For each of these five a 95 % interval, or None; empty at video level.
-        event_rule: How frame scores became segments (``EventRule``, threshold filled in); empty at video level.
-        ci: For each metric a 95 % interval (participant-cluster bootstrap), or None.
-        n_draws_undefined: For each metric, how many draws left it undefined.
-        collapse: More than 95 % of the answers agree.
-        notes: What a reader must know to judge the line.
-    """
-
-    system: str
-    variant: str | None
-    window_frames: int | None
-    aggregation: str | None
-    level: str
-    split: str | None
-    item_set: int
-    n: int
-    n_missing: int
-    n_unparsed: int
-    n_failed: int
-    n_participants: int
-    coverage: float | None
-    prevalence: float | None
-    positive_rate: float | None
-    threshold: float
-    f1: float | None
-    f1_negative: float | None
-    macro_f1: float | None
-    wf1: float | None
-    accuracy: float | None
-    confusion: Mapping[str, int]
-    ap: float | None
-    ap_bah: float | None
-    auroc: float | None
-    brier: float | None
-    ece: float | None
-    segment_f1_30: float | None
-    segment_f1_50: float | None
-    onset_error_s: float | None
-    offset_error_s: float | None
-    false_alarms_per_minute: float | None
-    event_ci: Mapping[str, _Bounds]
-    event_rule: Mapping[str, float | int | None]
-    ci: Mapping[str, _Bounds]
-    n_draws_undefined: Mapping[str, int]
-    collapse: bool
-    notes: tuple[str, ...]
-
-    def metric(self, name: str) -> float | None:
-        """Return a metric by its name in ``METRICS``."""
-        value: float | None = getattr(self, name)
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Results of systems, and of anchors on the same items.
-
-    Args:
-        rows: One per system, window and aggregation.
-        anchors: Up to four per set of items.
-        anchors_left_out: Name of an anchor to the reason why it is missing.
-        counts: What became of the prediction rows.
-        notes: What concerns all lines.
-        n_draws: Bootstrap draws.
-        seed: Of these draws.
-    """
-
-    rows: tuple[Result, ...]
-    anchors: tuple[Result, ...]
-    anchors_left_out: Mapping[str, str]
-    counts: RowCounts
-    notes: tuple[str, ...]
-    n_draws: int
-    seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, dictionaries and numbers; None where a metric is undefined, never NaN."""
-        return {
-            "rows": [_plain(row) for row in self.rows],
-            "anchors": [_plain(row) for row in self.anchors],
-            "anchors_left_out": dict(self.anchors_left_out),
-            "counts": {**asdict(self.counts), "unknown_videos": list(self.counts.unknown_videos)},
-            "notes": list(self.notes),
-            "n_draws": self.n_draws,
-            "seed": self.seed,
-        }
 
 
 def evaluate_rows(  # noqa: PLR0913 - settings by name
@@ -197,11 +69,11 @@ def evaluate_rows(  # noqa: PLR0913 - settings by name
     level = Level(level)
     check_settings(threshold, n_draws)
     aligned = align(rows, labels, level=level, split=split)
-    judge = _Judge(
+    rater = _Rater(
         aligned.population, events or EventRule(), split=split, threshold=threshold, n_draws=n_draws, seed=seed
     )
     item_sets = _item_sets(aligned)
-    results = tuple(judge.system(system, item_set=item_sets[_fingerprint(system.items)]) for system in aligned.systems)
+    results = tuple(rater.system(system, item_set=item_sets[_fingerprint(system.items)]) for system in aligned.systems)
     if train_prior is None:
         train_prior = TrainPrior.count(labels, level=level)
     items_of_set = {item_sets[_fingerprint(system.items)]: system.items for system in aligned.systems}
@@ -210,7 +82,7 @@ def evaluate_rows(  # noqa: PLR0913 - settings by name
     for item_set, items in items_of_set.items():
         made = anchor_scores(aligned.population.questions[items], train_prior)
         left_out |= made.left_out
-        anchors += [judge.anchor(name, items, scores, item_set=item_set) for name, scores in made.scores.items()]
+        anchors += [rater.anchor(name, items, scores, item_set=item_set) for name, scores in made.scores.items()]
     notes = _general_notes(aligned, threshold, train_prior, split)
     return Evaluation(results, tuple(anchors), MappingProxyType(left_out), aligned.counts, notes, n_draws, seed)
 
@@ -224,17 +96,6 @@ def check_settings(threshold: float, n_draws: int) -> None:
         )
     if n_draws < 0:
         raise ConfigError(f"The number of bootstrap draws is {n_draws}.", remedy="Give 0 for none, or 1000.")
-
-
-def _plain(result: Result) -> dict[str, Any]:
-    plain: dict[str, Any] = {name: getattr(result, name) for name in result.__slots__}
-    plain["confusion"] = dict(result.confusion)
-    plain["ci"] = {name: None if bounds is None else list(bounds) for name, bounds in result.ci.items()}
-    plain["event_ci"] = {name: None if bounds is None else list(bounds) for name, bounds in result.event_ci.items()}
-    plain["event_rule"] = dict(result.event_rule)
-    plain["n_draws_undefined"] = dict(result.n_draws_undefined)
-    plain["notes"] = list(result.notes)
-    return plain
 
 
 def _fingerprint(items: Int[np.ndarray, " items"]) -> bytes:
@@ -253,8 +114,8 @@ def sample_of(population: Population, items: Int[np.ndarray, " items"], scores: 
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
-    """Turns scores into results, with the same settings for systems and anchors."""
+class _Rater:
+    """Turns scores into lines, with the same settings for systems and anchors."""
 
     population: Population
     rule: EventRule
@@ -265,73 +126,54 @@ class _Judge:
 
     def system(self, aligned: Aligned, *, item_set: int) -> Result:
         sample = sample_of(self.population, aligned.items, aligned.scores)
-        n_unscored = aligned.n_missing + aligned.n_unparsed + aligned.n_failed
-        return self._judge(
+        return self._rate(
+            self._identity(aligned.system, item_set, aligned=aligned),
             aligned.items,
             sample,
-            system=aligned.system,
-            variant=Variant.MAIN.value,
-            window_frames=aligned.window_frames,
-            aggregation=aligned.aggregation,
-            item_set=item_set,
-            n_missing=aligned.n_missing,
-            n_unparsed=aligned.n_unparsed,
-            n_failed=aligned.n_failed,
-            coverage=len(aligned.items) / (len(aligned.items) + n_unscored),
+            unscored=_Unscored(aligned.n_missing, aligned.n_unparsed, aligned.n_failed),
             notes=(*_sample_notes(sample), *_system_notes(aligned)),
         )
 
     def anchor(
         self, name: str, items: Int[np.ndarray, " items"], scores: Float[np.ndarray, " items"], *, item_set: int
     ) -> Result:
-        return self._judge(
-            items,
-            sample_of(self.population, items, scores),
-            system=name,
-            variant=None,
-            window_frames=None,
-            aggregation=None,
-            item_set=item_set,
-            n_missing=0,
-            n_unparsed=0,
-            n_failed=0,
-            coverage=1.0,
-            notes=(),
-        )
+        sample = sample_of(self.population, items, scores)
+        return self._rate(self._identity(name, item_set), items, sample, unscored=_Unscored(0, 0, 0), notes=())
 
-    def _judge(
-        self,
-        items: Int[np.ndarray, " items"],
-        sample: Sample,
-        **identity: Any,  # noqa: ANN401 - fields that are passed through
-    ) -> Result:
-        n = len(sample.labels)
-        hard = sample.scores > self.threshold
-        counts = metrics.confusion(sample.labels, hard) if n else Confusion(0, 0, 0, 0)
-        found = intervals(sample, threshold=self.threshold, n_draws=self.n_draws, seed=self.seed)
-        points = point_metrics(sample.labels, sample.scores, threshold=self.threshold)
-        positive_rate = float(hard.mean()) if n else None
-        return Result(
-            **(identity | points | self._events(items, sample)),
+    def _identity(self, name: str, item_set: int, *, aligned: Aligned | None = None) -> LineIdentity:
+        return LineIdentity(
+            system=name,
+            variant=None if aligned is None else Variant.MAIN.value,
+            window_frames=None if aligned is None else aligned.window_frames,
+            aggregation=None if aligned is None else aligned.aggregation,
             level=self.population.level.value,
             split=self.split,
-            n=n,
-            n_participants=sample.n_participants,
-            prevalence=float(sample.labels.mean()) if n else None,
-            positive_rate=positive_rate,
-            threshold=self.threshold,
-            confusion=counts._asdict(),
-            # A metric that is undefined has no interval, even where some draws define it.
-            ci={name: found[name].bounds if points[name] is not None else None for name in METRICS},
-            n_draws_undefined={name: found[name].n_undefined for name in METRICS},
-            collapse=positive_rate is not None and max(positive_rate, 1 - positive_rate) > COLLAPSE_SHARE,
+            item_set=item_set,
         )
 
-    def _events(self, items: Int[np.ndarray, " items"], sample: Sample) -> dict[str, Any]:
-        """Return what the result says of segments."""
-        names = EventScores._fields
+    def _rate(
+        self,
+        identity: LineIdentity,
+        items: Int[np.ndarray, " items"],
+        sample: Sample,
+        *,
+        unscored: _Unscored,
+        notes: tuple[str, ...],
+    ) -> Result:
+        found = intervals(sample, threshold=self.threshold, n_draws=self.n_draws, seed=self.seed)
+        points = point_metrics(sample.labels, sample.scores, threshold=self.threshold)
+        estimates = {
+            # A metric that is undefined has no interval, even where some draws define it.
+            name: Estimate(value, None if value is None else found[name].bounds, found[name].n_undefined)
+            for name, value in points.items()
+        }
+        counts = _count(sample, unscored, threshold=self.threshold)
+        return Result(identity, counts, self.threshold, estimates, self._events(items, sample), notes)
+
+    def _events(self, items: Int[np.ndarray, " items"], sample: Sample) -> EventResult | None:
+        """Return how well segments were found; None at video level."""
         if self.population.level is Level.VIDEO:
-            return dict.fromkeys(names) | {"event_ci": {}, "event_rule": {}}
+            return None
         threshold = self.threshold if self.rule.threshold is None else self.rule.threshold
         videos = self.population.videos[items]
         events = find_events(
@@ -342,18 +184,42 @@ class _Judge:
             fps=self.population.fps,
             rule=self.rule,
         )
-        points = event_scores(events)._asdict()
-        ci: dict[str, _Bounds] = dict.fromkeys(names)
+        estimates = {name: Estimate(value, None, 0) for name, value in event_scores(events)._asdict().items()}
         if self.n_draws and sample.n_participants > 1:
             person = np.zeros(len(self.population.fps), dtype=np.int64)
             person[videos] = sample.participants
             is_judged = np.bincount(videos, minlength=len(person)) > 0
             counts = draws_and_leave_one_out(sample.n_participants, n_draws=self.n_draws, seed=self.seed)
             per_draw = [event_scores(events, times[person] * is_judged) for times in counts]
-            for name, values in zip(names, np.array(per_draw, dtype=np.float64).T, strict=True):
-                found = bounds_of(Drawn.split(values, sample.n_participants))
-                ci[name] = None if points[name] is None else found
-        return points | {"event_ci": ci, "event_rule": asdict(self.rule) | {"threshold": threshold}}
+            for name, values in zip(estimates, np.array(per_draw, dtype=np.float64).T, strict=True):
+                drawn = Drawn.split(values, sample.n_participants)
+                point = estimates[name].value
+                estimates[name] = Estimate(point, None if point is None else bounds_of(drawn), drawn.n_undefined)
+        return EventResult(estimates, replace(self.rule, threshold=threshold))
+
+
+class _Unscored(NamedTuple):
+    """Labelled items that cannot be judged; see ``ItemCounts``."""
+
+    n_missing: int
+    n_unparsed: int
+    n_failed: int
+
+
+def _count(sample: Sample, unscored: _Unscored, *, threshold: float) -> ItemCounts:
+    n = len(sample.labels)
+    hard = sample.scores > threshold
+    return ItemCounts(
+        n=n,
+        n_missing=unscored.n_missing,
+        n_unparsed=unscored.n_unparsed,
+        n_failed=unscored.n_failed,
+        n_participants=sample.n_participants,
+        coverage=n / (n + sum(unscored)) if n + sum(unscored) else None,
+        prevalence=float(sample.labels.mean()) if n else None,
+        positive_rate=float(hard.mean()) if n else None,
+        confusion=metrics.confusion(sample.labels, hard) if n else Confusion(0, 0, 0, 0),
+    )
 
 
 def _sample_notes(sample: Sample) -> list[str]:

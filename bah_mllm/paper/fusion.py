@@ -196,7 +196,7 @@ def _run_arms(
                 run, data=request.data, split=request.split, level=experiment.level, n_draws=request.n_draws
             )
             wanted = "coverage" if experiment.level == "frame" else "max24"
-            results += [row for row in evaluation.rows if row.aggregation == wanted]
+            results += [row for row in evaluation.rows if row.identity.aggregation == wanted]
             anchors = evaluation.anchors
         lines.append(_Line(arm, results))
     if not any(line.results for line in lines):
@@ -273,10 +273,12 @@ def _record(
     for line in lines:
         row: dict[str, Any] = {"system": line.arm.label, "recipe": line.arm.recipe.name, "n_seeds": len(line.results)}
         first = line.results[0] if line.results else None
-        row |= {"problem": line.problem, "n": first.n if first else 0}
-        row["n_unscored"] = first.n_missing + first.n_failed if first else 0
+        row |= {"problem": line.problem, "n": first.counts.n if first else 0}
+        row["n_unscored"] = first.counts.n_missing + first.counts.n_failed if first else 0
         row |= {metric: _spread([result.metric(metric) for result in line.results]) for metric in _METRICS}
-        row["ci"] = {metric: line.results[0].ci[metric] for metric in _METRICS} if len(line.results) == 1 else None
+        row["ci"] = (
+            {metric: line.results[0].metrics[metric].bounds for metric in _METRICS} if len(line.results) == 1 else None
+        )
         row["paper"] = _published(line.arm, experiment) if has_paper else {}
         rows.append(row)
     return {
@@ -286,7 +288,8 @@ def _record(
         "level": experiment.level,
         "rows": rows,
         "anchors": [
-            {"system": anchor.system, **{metric: anchor.metric(metric) for metric in _METRICS}} for anchor in anchors
+            {"system": anchor.identity.system, **{metric: anchor.metric(metric) for metric in _METRICS}}
+            for anchor in anchors
         ],
     }
 

@@ -133,49 +133,49 @@ def _with_fixed(experiment: Experiment, name: str, flags: Mapping[str, Any]) -> 
 
 def _table(experiment: Experiment, evaluation: Evaluation) -> list[dict[str, Any]]:
     """Return a line per system in the paper's order, then the anchors."""
-    main = "coverage" if evaluation.rows and evaluation.rows[0].level == Level.FRAME else "video"
+    main = "coverage" if evaluation.rows and evaluation.rows[0].identity.level == Level.FRAME else "video"
     order = {prompt: index for index, prompt in enumerate(experiment.prompts or ())}
     rows = sorted(
-        (row for row in evaluation.rows if row.aggregation == main),
-        key=lambda row: (order.get(_prompt(row), len(order)), row.window_frames or 0, row.system),
+        (row for row in evaluation.rows if row.identity.aggregation == main),
+        key=lambda row: (order.get(_prompt(row), len(order)), row.identity.window_frames or 0, row.identity.system),
     )
     return [_line(row, experiment) for row in rows] + [_line(anchor, None) for anchor in evaluation.anchors]
 
 
 def _prompt(row: Result) -> str:
-    return row.system.partition("@")[0]
+    return row.identity.system.partition("@")[0]
 
 
 def _line(row: Result, experiment: Experiment | None) -> dict[str, Any]:
     paper = {} if experiment is None else _paper(row, experiment)
     return {
-        "system": row.system,
-        "window_frames": row.window_frames,
-        "n": row.n,
-        "n_missing": row.n_missing,
-        "n_unparsed": row.n_unparsed,
-        "n_failed": row.n_failed,
-        "prevalence": row.prevalence,
-        "positive_rate": row.positive_rate,
-        "collapse": row.collapse,
+        "system": row.identity.system,
+        "window_frames": row.identity.window_frames,
+        "n": row.counts.n,
+        "n_missing": row.counts.n_missing,
+        "n_unparsed": row.counts.n_unparsed,
+        "n_failed": row.counts.n_failed,
+        "prevalence": row.counts.prevalence,
+        "positive_rate": row.counts.positive_rate,
+        "collapse": row.counts.is_collapsed,
         **{metric: row.metric(metric) for metric in _OURS},
-        "ci": {metric: None if (bounds := row.ci[metric]) is None else list(bounds) for metric in _OURS},
+        "ci": {metric: None if (bounds := row.metrics[metric].bounds) is None else list(bounds) for metric in _OURS},
         **{_key(edition, metric): paper.get((edition, metric)) for edition, metric in _PAPER},
     }
 
 
 def _paper(row: Result, experiment: Experiment) -> dict[tuple[str, str], float]:
     """Return the paper's zero-shot values of a prompt: v1 by table and window; iclr2026 by level, window unstated."""
-    if experiment.source is None or row.split != "test":
+    if experiment.source is None or row.identity.split != "test":
         return {}
     by_prompt = f"Video-LLaVA-7B {_prompt(row)}"
-    by_window = f"{by_prompt} window {row.window_frames}"
+    by_window = f"{by_prompt} window {row.identity.window_frames}"
     return {
         (cell.edition, cell.metric): cell.value
         for cell in published_results()
         if cell.family == "zero-shot"
-        and cell.level == row.level
-        and cell.system == (by_window if cell.edition == "v1" and row.level == Level.FRAME else by_prompt)
+        and cell.level == row.identity.level
+        and cell.system == (by_window if cell.edition == "v1" and row.identity.level == Level.FRAME else by_prompt)
         # The figures of iclr2026 give one value a prompt: it belongs in the table by prompt alone.
         and (cell.edition == "v1" or experiment.source != "Table 20")
     }

@@ -112,11 +112,11 @@ def published_beside(edition: str | None) -> Callable[[Result], Mapping[str, flo
     def values(row: Result) -> Mapping[str, float]:
         cells = published_cells(
             edition=edition,
-            level=row.level,
-            split=row.split,
-            system=row.system,
-            window_frames=row.window_frames,
-            aggregation=row.aggregation or "",
+            level=row.identity.level,
+            split=row.identity.split,
+            system=row.identity.system,
+            window_frames=row.identity.window_frames,
+            aggregation=row.identity.aggregation or "",
         )
         return {metric: cell.value for metric, cell in cells.items()}
 

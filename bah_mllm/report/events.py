@@ -22,25 +22,26 @@ def print_events(evaluation: Evaluation, *, console: Console) -> None:
         evaluation: What ``evaluate_rows`` returned, at frame level.
         console: Where to print.
     """
-    rows = [row for row in (*evaluation.rows, *evaluation.anchors) if row.event_rule]
-    if not rows:
+    found = [(row.identity, row.events) for row in (*evaluation.rows, *evaluation.anchors) if row.events is not None]
+    if not found:
         console.print("Segments are rated at frame level only.")
         return
     table = Table(pad_edge=False, collapse_padding=True)
     table.add_column("system", overflow="fold", min_width=16)
     for metric in _COLUMNS:
         table.add_column(HEADINGS[metric], justify="right")
-    for row in rows:
-        window = f"\nwindow {row.window_frames}" if row.window_frames is not None else ""
-        cells = (above_interval(getattr(row, name), row.event_ci[name], write=figure) for name in _COLUMNS)
-        table.add_row(escape(row.system + window), *cells)
+    for identity, events in found:
+        window = f"\nwindow {identity.window_frames}" if identity.window_frames is not None else ""
+        metrics = [events.metrics[name] for name in _COLUMNS]
+        cells = (above_interval(metric.value, metric.bounds, write=figure) for metric in metrics)
+        table.add_row(escape(identity.system + window), *cells)
     console.print(table)
-    rule = rows[0].event_rule
+    rule = found[0][1].rule
     console.print(
-        f"segments: score > {rule['threshold']:g}, gaps of up to {rule['max_gap_frames']} frames closed, at least "
-        f"{rule['min_frames']} frames long"
+        f"segments: score > {rule.threshold:g}, gaps of up to {rule.max_gap_frames} frames closed, at least "
+        f"{rule.min_frames} frames long"
     )
-    if rule["assumed_fps"] is not None:
-        console.print(f"videos of unknown frame rate count as {rule['assumed_fps']:g} frames a second")
-    elif any(row.false_alarms_per_minute is None for row in rows):
+    if rule.assumed_fps is not None:
+        console.print(f"videos of unknown frame rate count as {rule.assumed_fps:g} frames a second")
+    elif any(events.metrics["false_alarms_per_minute"].value is None for _, events in found):
         console.print("no frame rate is known: no errors in seconds and no false alarms a minute")

@@ -40,8 +40,8 @@ def print_evaluation(
         console.print("Nothing was judged.")
         return
     first = evaluation.rows[0]
-    split = f"split {first.split}" if first.split else "all videos"
-    console.print(escape(f"{first.level} level, {split}; positive where score > {first.threshold:g}"))
+    split = f"split {first.identity.split}" if first.identity.split else "all videos"
+    console.print(escape(f"{first.identity.level} level, {split}; positive where score > {first.threshold:g}"))
     table = Table(show_lines=False, pad_edge=False, collapse_padding=True)
     table.add_column("#", justify="right")
     table.add_column("system", overflow="fold", ratio=1, min_width=16)
@@ -72,32 +72,36 @@ def print_comparisons(comparisons: Iterable[Comparison], *, console: Console) ->
 
 
 def _name(row: Result) -> str:
-    window = f"window {row.window_frames}, " if row.window_frames is not None else ""
-    mark = " (!)" if row.collapse else ""
-    return escape(f"{row.system}\n{window}{row.aggregation}{mark}")
+    window = f"window {row.identity.window_frames}, " if row.identity.window_frames is not None else ""
+    mark = " (!)" if row.counts.is_collapsed else ""
+    return escape(f"{row.identity.system}\n{window}{row.identity.aggregation}{mark}")
 
 
 def _counts(row: Result) -> str:
-    positive = UNDEFINED if row.positive_rate is None else decimal(row.positive_rate, 2)
-    return f"{row.n:,}\n{row.n_missing}/{row.n_unparsed}/{row.n_failed}\n{positive}"
+    positive = UNDEFINED if row.counts.positive_rate is None else decimal(row.counts.positive_rate, 2)
+    return f"{row.counts.n:,}\n{row.counts.n_missing}/{row.counts.n_unparsed}/{row.counts.n_failed}\n{positive}"
 
 
 def _cells(row: Result, published: Mapping[str, float]) -> list[str]:
     cells = []
     for metric in _COLUMNS:
         beside = f"\n({decimal(published[metric], 3)})" if metric in published else ""
-        cells.append(above_interval(row.metric(metric), row.ci[metric]) + beside)
+        cells.append(above_interval(row.metric(metric), row.metrics[metric].bounds) + beside)
     return cells
 
 
 def _add_anchors(table: Table, evaluation: Evaluation) -> None:
-    several = len({anchor.item_set for anchor in evaluation.anchors}) > 1
+    several = len({anchor.identity.item_set for anchor in evaluation.anchors}) > 1
     for index, anchor in enumerate(evaluation.anchors):
-        if index == 0 or anchor.item_set != evaluation.anchors[index - 1].item_set:
+        if index == 0 or anchor.identity.item_set != evaluation.anchors[index - 1].identity.item_set:
             table.add_section()
-        judged = [str(n) for n, row in enumerate(evaluation.rows, start=1) if row.item_set == anchor.item_set]
+        judged = [
+            str(n)
+            for n, row in enumerate(evaluation.rows, start=1)
+            if row.identity.item_set == anchor.identity.item_set
+        ]
         where = f"\non the items of #{', '.join(judged)}" if several else ""
-        table.add_row("", escape(f"{anchor.system}{where}"), f"{anchor.n:,}", *_cells(anchor, {}))
+        table.add_row("", escape(f"{anchor.identity.system}{where}"), f"{anchor.counts.n:,}", *_cells(anchor, {}))
 
 
 def _legend(evaluation: Evaluation, *, has_published: bool) -> Sequence[str]:
@@ -105,12 +109,14 @@ def _legend(evaluation: Evaluation, *, has_published: bool) -> Sequence[str]:
         "m/u/f: missing, unparsed, failed; intervals: 95 %, participants drawn with replacement",
         "pos: share of positive answers, which is how far a system agrees with saying yes to everything",
     ]
-    shares = {(row.item_set, row.prevalence) for row in evaluation.rows if row.prevalence is not None}
+    shares = {
+        (row.identity.item_set, row.counts.prevalence) for row in evaluation.rows if row.counts.prevalence is not None
+    }
     if shares:
         lines.append("positive share of the labels: " + ", ".join(sorted({f"{share:.3f}" for _, share in shares})))
     if has_published:
         lines.append("(in brackets): the paper's value of this edition for the same prompt, window and level")
-    if any(row.collapse for row in evaluation.rows):
+    if any(row.counts.is_collapsed for row in evaluation.rows):
         lines.append("(!): over 95 % of the answers agree; the system has probably collapsed")
     lines += [f"anchor {name} is left out: {reason}" for name, reason in evaluation.anchors_left_out.items()]
     lines += [f"note: {note}" for note in evaluation.notes]

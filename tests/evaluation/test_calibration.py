@@ -96,8 +96,8 @@ def test_rows_that_lack_what_is_needed_are_left_out_counted_and_missing_for_the_
     assert len(found.notes) == 3
     labels = Labels(tuple(VideoLabels(f"v{n}", "a", split="test", label=n % 2) for n in range(1, 7)))
     (result,) = evaluate_rows(found.rows, labels, level="video", split="test", n_draws=0).rows
-    assert result.system == "s+content_free"
-    assert (result.n, result.n_missing, result.n_unparsed) == (1, 4, 1)
+    assert result.identity.system == "s+content_free"
+    assert (result.counts.n, result.counts.n_missing, result.counts.n_unparsed) == (1, 4, 1)
     json.dumps(found.to_json(), allow_nan=False)
 
 

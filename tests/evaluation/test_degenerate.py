@@ -45,9 +45,9 @@ def rows(labels) -> list[PredictionRow]:
 
 def test_a_participant_of_one_class_counts_like_any_other(labels, rows):
     (result,) = evaluate_rows(rows, labels, level="video", split="test", n_draws=200).rows
-    assert (result.n, result.n_participants) == (11, 6)
-    assert result.confusion["tn"] + result.confusion["fp"] == 7
-    assert result.ci["ap"] is not None
+    assert (result.counts.n, result.counts.n_participants) == (11, 6)
+    assert result.counts.confusion.tn + result.counts.confusion.fp == 7
+    assert result.metrics["ap"].bounds is not None
 
 
 def test_missing_labels_unknown_videos_and_duplicates_are_counted_everywhere(labels, rows):
@@ -55,7 +55,7 @@ def test_missing_labels_unknown_videos_and_duplicates_are_counted_everywhere(lab
     evaluation = evaluate_rows(odd, labels, level="video", split="test", n_draws=0)
     counts = evaluation.counts
     assert (counts.n_rows, counts.n_unlabelled, counts.n_unknown_video, counts.n_duplicates) == (15, 1, 1, 2)
-    assert evaluation.rows[0].n == 11
+    assert evaluation.rows[0].counts.n == 11
     groups = subgroup_rows(odd, labels, Groupings({}, names=("question",)), level="video", split="test", n_draws=0)
     assert [group.n for group in groups.rows[0].groups] == [11]
     (tuned,) = nested_thresholds(odd, labels, level="video", split="test", n_draws=0)
@@ -66,7 +66,7 @@ def test_scores_that_are_not_numbers_fail_and_are_in_no_metric_group_threshold_o
     table = rows_to_frame([*rows, *(one.model_copy(update={"system": "t"}) for one in rows)])
     table.loc[table["video_id"] == "v10", "p_positive"] = float("nan")
     evaluation = evaluate_rows(table, labels, level="video", split="test", n_draws=9)
-    assert [(result.n, result.n_failed) for result in evaluation.rows] == [(10, 1)] * 2
+    assert [(result.counts.n, result.counts.n_failed) for result in evaluation.rows] == [(10, 1)] * 2
     groups = subgroup_rows(table, labels, Groupings({}, names=("question",)), level="video", split="test", n_draws=9)
     assert groups.rows[0].groups[0].n == 10
     assert nested_thresholds(table, labels, level="video", split="test", n_draws=9)[0].n == 10
@@ -91,8 +91,8 @@ def test_one_participant_has_values_and_no_intervals():
     labels = Labels(tuple(entry(f"v{n}", "p", n % 2) for n in range(6)))
     rows = [row(f"v{n}", n / 6) for n in range(6)] + [row(f"v{n}", 1 - n / 6, "t") for n in range(6)]
     for result in evaluate_rows(rows, labels, level="video", split="test", n_draws=50).rows:
-        assert result.f1 is not None
-        assert set(result.ci.values()) == {None}
+        assert result.metric("f1") is not None
+        assert {metric.bounds for metric in result.metrics.values()} == {None}
     (pair,) = compare_all(rows, labels, level="video", split="test", n_draws=50).pairs
     assert pair.differences["f1"].value is not None
     assert pair.differences["f1"].bounds is pair.differences["f1"].p_value is pair.p_holm["f1"] is None

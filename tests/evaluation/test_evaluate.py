@@ -78,26 +78,26 @@ def test_metrics_are_those_of_the_frame_scores(two_videos):
     (result,) = judge(rows, two_videos).rows
     labels = [0, 0, 1, 1, 0, 0, 0, 0, 0, 0]
     scores = [0.7, 0.7, 0.7, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1]
-    assert result.n == 10
-    assert result.f1 == pytest.approx(sklearn.metrics.f1_score(labels, np.array(scores) > 0.5))
-    assert result.ap == pytest.approx(sklearn.metrics.average_precision_score(labels, scores))
-    assert (result.prevalence, result.positive_rate) == (0.2, 0.6)
+    assert result.counts.n == 10
+    assert result.metric("f1") == pytest.approx(sklearn.metrics.f1_score(labels, np.array(scores) > 0.5))
+    assert result.metric("ap") == pytest.approx(sklearn.metrics.average_precision_score(labels, scores))
+    assert (result.counts.prevalence, result.counts.positive_rate) == (0.2, 0.6)
 
 
 def test_padding_beyond_the_last_frame_never_counts(two_videos):
     rows = [frame_row("v1", 0, 4, 0.2), frame_row("v1", 4, 8, 0.9), frame_row("v1", 8, 12, 0.9)]
     rows.append(frame_row("v2", 0, 4, 0.1))
     evaluation = judge(rows, two_videos)
-    assert evaluation.rows[0].n == 10
-    assert evaluation.rows[0].positive_rate == 0.2
+    assert evaluation.rows[0].counts.n == 10
+    assert evaluation.rows[0].counts.positive_rate == 0.2
     assert evaluation.counts.n_beyond_end == 6
     assert any("beyond the end" in note for note in evaluation.notes)
 
 
 def test_frames_without_a_row_are_missing_and_not_negatives(two_videos):
     (result,) = judge([frame_row("v1", 2, 4, 0.9)], two_videos).rows
-    assert (result.n, result.n_missing, result.coverage) == (2, 8, 0.2)
-    assert (result.f1, result.confusion["tn"]) == (1.0, 0)
+    assert (result.counts.n, result.counts.n_missing, result.counts.coverage) == (2, 8, 0.2)
+    assert (result.metric("f1"), result.counts.confusion.tn) == (1.0, 0)
 
 
 def test_unparsed_failed_and_missing_frames_are_told_apart(two_videos):
@@ -108,19 +108,19 @@ def test_unparsed_failed_and_missing_frames_are_told_apart(two_videos):
         frame_row("v2", None, None, status=Status.NO_MEDIA),
     ]
     (result,) = judge(rows, two_videos).rows
-    assert (result.n, result.n_unparsed, result.n_failed, result.n_missing) == (2, 2, 5, 1)
+    assert (result.counts.n, result.counts.n_unparsed, result.counts.n_failed, result.counts.n_missing) == (2, 2, 5, 1)
 
 
 def test_a_frame_that_one_window_scores_is_scored_although_another_failed(two_videos):
     rows = [frame_row("v1", 0, 6, 0.9), frame_row("v1", 2, 4, status=Status.UNPARSED), frame_row("v2", 0, 4, 0.1)]
     (result,) = judge(rows, two_videos).rows
-    assert (result.n, result.n_unparsed) == (10, 0)
+    assert (result.counts.n, result.counts.n_unparsed) == (10, 0)
 
 
 def test_unlabelled_frames_are_left_out_and_counted():
     labels = Labels((video("v1", frames=frames(1, -1, 0)), video("v2", frames=None, label=1)))
     evaluation = judge([frame_row("v1", 0, 3, 0.9), frame_row("v2", 0, 3, 0.9)], labels)
-    assert evaluation.rows[0].n == 2
+    assert evaluation.rows[0].counts.n == 2
     assert evaluation.counts.n_unlabelled == 1
     assert "1 frames of the split have no labels" in evaluation.notes
     assert "1 videos of the split have no labels" in evaluation.notes
@@ -132,7 +132,7 @@ def test_windows_and_systems_are_judged_apart(two_videos):
         for name in ("v1", "v2")
         for system, window, p in (("b", 4, 0.1), ("a", 8, 0.2), ("a", 4, 0.3))
     ]
-    found = [(row.system, row.window_frames) for row in judge(rows, two_videos).rows]
+    found = [(row.identity.system, row.identity.window_frames) for row in judge(rows, two_videos).rows]
     assert found == [("a", 4), ("a", 8), ("b", 4)]
 
 
@@ -142,13 +142,13 @@ def test_windows_and_systems_are_judged_apart(two_videos):
 def test_a_tie_is_negative():
     labels = Labels((video("v1", 1), video("v2", 1)))
     (result,) = judge([video_row("v1", 0.5), video_row("v2", 0.5000001)], labels, "video").rows
-    assert result.positive_rate == 0.5
+    assert result.counts.positive_rate == 0.5
 
 
 def test_another_threshold_is_used_and_recorded():
     labels = Labels((video("v1", 1), video("v2", 0)))
     evaluation = judge([video_row("v1", 0.3), video_row("v2", 0.2)], labels, "video", threshold=0.25)
-    assert (evaluation.rows[0].f1, evaluation.rows[0].threshold) == (1.0, 0.25)
+    assert (evaluation.rows[0].metric("f1"), evaluation.rows[0].threshold) == (1.0, 0.25)
     assert any("threshold is 0.25" in note for note in evaluation.notes)
 
 
@@ -162,8 +162,8 @@ def test_labels_of_a_system_that_only_answers_count_as_scores_and_are_noted():
     labels = Labels((video("v1", 1), video("v2", 0), video("v3", 1)))
     rows = [video_row("v1", label=1), video_row("v2", label=0), video_row("v3", label=0)]
     (result,) = judge(rows, labels, "video").rows
-    assert result.f1 == pytest.approx(2 / 3)
-    assert result.ap == pytest.approx(sklearn.metrics.average_precision_score([1, 0, 1], [1, 0, 0]))
+    assert result.metric("f1") == pytest.approx(2 / 3)
+    assert result.metric("ap") == pytest.approx(sklearn.metrics.average_precision_score([1, 0, 1], [1, 0, 0]))
     assert any("labels, not probabilities" in note for note in result.notes)
 
 
@@ -189,8 +189,8 @@ def test_sliding_maximum_equals_a_loop():
 def test_frames_without_a_score_are_left_out_of_the_means_and_the_videos_are_counted():
     assert max_sliding_mean(np.array([np.nan, 0.4, np.nan, 0.8]), n_frames=2) == pytest.approx(0.8)
     labels = Labels((video("v1", 1, frames=frames(*[1] * 8)),))
-    found = {row.aggregation: row for row in judge([frame_row("v1", 0, 4, 0.6)], labels, "video").rows}
-    assert found["mean"].positive_rate == 1.0
+    found = {row.identity.aggregation: row for row in judge([frame_row("v1", 0, 4, 0.6)], labels, "video").rows}
+    assert found["mean"].counts.positive_rate == 1.0
     assert any("some of their frames were not: 1" in note for note in found["mean"].notes)
 
 
@@ -199,13 +199,16 @@ def test_a_constant_system_stays_constant_over_videos_of_all_lengths():
     labels = Labels(tuple(video(name, index % 2) for index, name in enumerate(names)))
     rows = [frame_row(name, start, start + 1, 0.3) for name in names for start in range(int(name[1:]))]
     for result in judge(rows, labels, "video").rows:
-        assert result.auroc == 0.5
+        assert result.metric("auroc") == 0.5
 
 
 def test_rows_about_videos_and_aggregated_frames_stand_side_by_side():
     labels = Labels((video("v1", 1),))
     rows = [video_row("v1", 0.9), frame_row("v1", 0, 4, 0.2)]
-    found = {(row.aggregation, row.window_frames, row.positive_rate) for row in judge(rows, labels, "video").rows}
+    found = {
+        (row.identity.aggregation, row.identity.window_frames, row.counts.positive_rate)
+        for row in judge(rows, labels, "video").rows
+    }
     assert found == {("video", None, 1.0), ("max24", 4, 0.0), ("mean", 4, 0.0)}
 
 
@@ -213,7 +216,7 @@ def test_videos_that_fail_are_told_apart():
     labels = Labels(tuple(video(f"v{n}", n % 2) for n in range(4)))
     rows = [video_row("v0", 0.1), video_row("v1", status=Status.UNPARSED), video_row("v2", status=Status.TOO_LONG)]
     (result,) = judge(rows, labels, "video").rows
-    assert (result.n, result.n_unparsed, result.n_failed, result.n_missing) == (1, 1, 1, 1)
+    assert (result.counts.n, result.counts.n_unparsed, result.counts.n_failed, result.counts.n_missing) == (1, 1, 1, 1)
 
 
 # --- rows that do not fit ---------------------------------------------------------------------------------------------
@@ -230,14 +233,14 @@ def test_rows_about_unknown_videos_and_other_splits_are_counted():
 
 def test_the_last_of_rows_with_one_key_holds():
     evaluation = judge([video_row("v1", 0.9), video_row("v1", 0.1)], Labels((video("v1", 1),)), "video")
-    assert evaluation.rows[0].positive_rate == 0.0
+    assert evaluation.rows[0].counts.positive_rate == 0.0
     assert evaluation.counts.n_duplicates == 1
 
 
 def test_other_prompt_variants_are_left_out_and_counted():
     rows = [video_row("v1", 0.9), video_row("v1", 0.1, variant=Variant.SWAPPED)]
     evaluation = judge(rows, Labels((video("v1", 1),)), "video")
-    assert evaluation.rows[0].positive_rate == 1.0
+    assert evaluation.rows[0].counts.positive_rate == 1.0
     assert evaluation.counts.n_other_variant == 1
 
 
@@ -245,7 +248,7 @@ def test_a_score_that_is_not_a_number_is_a_failure():
     table = rows_to_frame([video_row("v1", 0.9), video_row("v2", 0.2)])
     table.loc[1, "p_positive"] = float("nan")
     (result,) = judge(table, Labels((video("v1", 1), video("v2", 0))), "video").rows
-    assert (result.n, result.n_failed) == (1, 1)
+    assert (result.counts.n, result.counts.n_failed) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +287,13 @@ def test_nothing_to_judge_is_an_error_that_says_why(two_videos):
 
 def test_a_system_that_scored_nothing_has_no_metrics(two_videos):
     (result,) = judge([frame_row("v1", None, None, status=Status.NO_MEDIA)], two_videos).rows
-    assert (result.n, result.n_failed, result.n_missing, result.f1, result.prevalence) == (0, 6, 4, None, None)
+    assert (
+        result.counts.n,
+        result.counts.n_failed,
+        result.counts.n_missing,
+        result.metric("f1"),
+        result.counts.prevalence,
+    ) == (0, 6, 4, None, None)
 
 
 def test_one_class_leaves_ranking_metrics_out_with_a_note():
@@ -292,9 +301,15 @@ def test_one_class_leaves_ranking_metrics_out_with_a_note():
         labels = Labels(tuple(video(f"v{n}", label, person=str(n)) for n in range(3)))
         rows = [video_row(f"v{n}", 0.2 + 0.3 * n) for n in range(3)]
         (result,) = evaluate_rows(rows, labels, level="video", split="test", n_draws=20).rows
-        assert result.ap is result.ap_bah is result.auroc is result.ci["ap"] is None
-        assert result.f1 is not None
-        assert result.brier is not None
+        assert (
+            result.metric("ap")
+            is result.metric("ap_bah")
+            is result.metric("auroc")
+            is result.metrics["ap"].bounds
+            is None
+        )
+        assert result.metric("f1") is not None
+        assert result.metric("brier") is not None
         assert any(f"every label is {kind}" in note for note in result.notes)
 
 
@@ -302,7 +317,7 @@ def test_one_class_leaves_ranking_metrics_out_with_a_note():
 def test_the_alarm_fires_when_more_than_95_percent_of_answers_agree(n_positive, is_collapsed):
     labels = Labels(tuple(video(f"v{n}", n % 2) for n in range(40)))
     rows = [video_row(f"v{n}", 0.9 if n < n_positive else 0.1) for n in range(40)]
-    assert judge(rows, labels, "video").rows[0].collapse is is_collapsed
+    assert judge(rows, labels, "video").rows[0].counts.is_collapsed is is_collapsed
 
 
 # --- anchors ----------------------------------------------------------------------------------------------------------
@@ -328,23 +343,25 @@ def v1() -> Labels:
 def v1_anchors(v1):
     rows = [video_row(entry.video_id, 0.7) for entry in v1.of_split("test")]
     evaluation = evaluate_rows(rows, v1, level="video", split="test", n_draws=0)
-    return {anchor.system: anchor for anchor in evaluation.anchors}
+    return {anchor.identity.system: anchor for anchor in evaluation.anchors}
 
 
 def test_the_question_prior_calls_a_share_of_one_half_negative(v1_anchors):
     prior = v1_anchors["question-prior"]
-    assert prior.confusion == {"tp": 175, "fp": 49, "fn": 64, "tn": 104}
-    assert (prior.f1, prior.macro_f1, prior.wf1) == pytest.approx((0.756, 0.702, 0.714), abs=5e-4)
+    assert prior.counts.confusion._asdict() == {"tp": 175, "fp": 49, "fn": 64, "tn": 104}
+    assert (prior.metric("f1"), prior.metric("macro_f1"), prior.metric("wf1")) == pytest.approx(
+        (0.756, 0.702, 0.714), abs=5e-4
+    )
 
 
 def test_trivial_anchors_have_their_known_values(v1_anchors):
-    assert v1_anchors["all-positive"].f1 == pytest.approx(0.7575, abs=5e-5)
-    assert v1_anchors["all-positive"].wf1 == pytest.approx(0.4619, abs=1e-4)
-    assert v1_anchors["all-negative"].wf1 == pytest.approx(0.2191, abs=5e-5)
-    assert v1_anchors["all-negative"].f1 == 0.0
-    assert v1_anchors["prevalence"].ap_bah == pytest.approx(0.3048, abs=5e-5)
-    assert v1_anchors["prevalence"].positive_rate == 1.0  # 340 of 616 training videos
-    assert v1_anchors["prevalence"].brier == pytest.approx(
+    assert v1_anchors["all-positive"].metric("f1") == pytest.approx(0.7575, abs=5e-5)
+    assert v1_anchors["all-positive"].metric("wf1") == pytest.approx(0.4619, abs=1e-4)
+    assert v1_anchors["all-negative"].metric("wf1") == pytest.approx(0.2191, abs=5e-5)
+    assert v1_anchors["all-negative"].metric("f1") == 0.0
+    assert v1_anchors["prevalence"].metric("ap_bah") == pytest.approx(0.3048, abs=5e-5)
+    assert v1_anchors["prevalence"].counts.positive_rate == 1.0  # 340 of 616 training videos
+    assert v1_anchors["prevalence"].metric("brier") == pytest.approx(
         np.mean([(340 / 616 - y) ** 2 for y in [1] * 239 + [0] * 153])
     )
 
@@ -354,14 +371,14 @@ def test_a_question_prior_of_nothing_but_halves_is_all_negative():
         tuple(video(f"{split}{n}", n, split=split, question=5) for split in ("train", "test") for n in (0, 1))
     )
     evaluation = judge([video_row("test0", 0.2), video_row("test1", 0.9)], labels, "video")
-    (prior,) = (anchor for anchor in evaluation.anchors if anchor.system == "question-prior")
-    assert prior.positive_rate == 0.0
+    (prior,) = (anchor for anchor in evaluation.anchors if anchor.identity.system == "question-prior")
+    assert prior.counts.positive_rate == 0.0
 
 
 def test_anchors_without_a_training_split_or_question_are_left_out_with_the_reason(two_videos):
     rows = [frame_row("v1", 0, 4, 0.4), frame_row("v2", 0, 4, 0.4)]
     evaluation = judge(rows, two_videos)
-    assert {anchor.system for anchor in evaluation.anchors} == {"all-positive", "all-negative"}
+    assert {anchor.identity.system for anchor in evaluation.anchors} == {"all-positive", "all-negative"}
     assert set(evaluation.anchors_left_out) == {"prevalence", "question-prior"}
     assert "no labelled training split" in evaluation.anchors_left_out["prevalence"]
     trained = Labels((*two_videos.videos, video("t", 1, split="train", question=1, frames=frames(1, 0))))
@@ -377,8 +394,8 @@ def test_a_prior_given_by_the_caller_is_used(two_videos):
         level=Level.VIDEO,
     )
     rows = [video_row("v1", 0.4), video_row("v2", 0.4)]
-    anchors = {anchor.system: anchor for anchor in judge(rows, two_videos, "video", train_prior=prior).anchors}
-    assert anchors["question-prior"].f1 == 1.0
+    anchors = {anchor.identity.system: anchor for anchor in judge(rows, two_videos, "video", train_prior=prior).anchors}
+    assert anchors["question-prior"].metric("f1") == 1.0
 
 
 def test_anchors_are_judged_on_the_items_that_each_system_scored(two_videos):
@@ -388,10 +405,10 @@ def test_anchors_are_judged_on_the_items_that_each_system_scored(two_videos):
         frame_row("v1", 2, 4, 0.9, system="half"),
     ]
     evaluation = judge(rows, two_videos)
-    n_of = {row.item_set: row.n for row in evaluation.rows}
+    n_of = {row.identity.item_set: row.counts.n for row in evaluation.rows}
     assert sorted(n_of.values()) == [2, 10]
     assert len(evaluation.anchors) == 4
-    assert all(anchor.n == n_of[anchor.item_set] for anchor in evaluation.anchors)
+    assert all(anchor.counts.n == n_of[anchor.identity.item_set] for anchor in evaluation.anchors)
 
 
 # --- what comes out ---------------------------------------------------------------------------------------------------

@@ -145,9 +145,9 @@ def test_results_hold_event_scores_at_frame_level_only():
         for start in range(8)
     ]
     (result,) = evaluate_rows(rows, labels, level="frame", split="test", n_draws=0).rows
-    assert (result.segment_f1_50, result.onset_error_s) == (1.0, 0.25)
+    assert (result.events.metrics["segment_f1_50"].value, result.events.metrics["onset_error_s"].value) == (1.0, 0.25)
     (result, _) = evaluate_rows(rows, labels, level="video", split="test", n_draws=0).rows
-    assert result.segment_f1_50 is None
+    assert result.events is None
 
 
 def test_times_in_seconds_need_a_frame_rate_known_or_assumed():
@@ -220,14 +220,14 @@ def test_intervals_of_segments_come_from_repeating_the_videos_of_the_drawn_parti
         return list(found)
 
     names = ("segment_f1_30", "segment_f1_50", "onset_error_s", "offset_error_s", "false_alarms_per_minute")
-    assert [getattr(result, name) for name in names] == pytest.approx(on(range(6)))
+    assert [result.events.metrics[name].value for name in names] == pytest.approx(on(range(6)))
     counts = draw_participants(6, n_draws=40, seed=3)
     values = np.array([on(np.repeat(np.arange(6), times)) for times in counts])
     without = np.array([on([who for who in range(6) if who != left]) for left in range(6)])
     for column, name in enumerate(names):
         drawn = Drawn(on(range(6))[column], values[:, column], without[:, column])
-        assert result.event_ci[name] == pytest.approx(bounds_of(drawn)), name
-    assert result.event_rule == {"threshold": 0.4, "max_gap_frames": 1, "min_frames": 2, "assumed_fps": None}
+        assert result.events.metrics[name].bounds == pytest.approx(bounds_of(drawn)), name
+    assert result.events.rule == EventRule(threshold=0.4, max_gap_frames=1, min_frames=2)
 
 
 def test_the_rule_of_segments_is_stated_and_the_other_metrics_do_not_know_it():
@@ -236,8 +236,8 @@ def test_the_rule_of_segments_is_stated_and_the_other_metrics_do_not_know_it():
         evaluate_rows(rows, labels, level="frame", split="test", n_draws=0, events=rule).rows[0]
         for rule in (None, EventRule(threshold=0.3))
     )
-    assert plain.event_rule["threshold"] == 0.5
-    assert plain.event_ci["segment_f1_30"] is None
-    assert ruled.f1 == plain.f1
-    assert ruled.segment_f1_30 != plain.segment_f1_30
+    assert plain.events.rule.threshold == 0.5
+    assert plain.events.metrics["segment_f1_30"].bounds is None
+    assert ruled.metric("f1") == plain.metric("f1")
+    assert ruled.events.metrics["segment_f1_30"].value != plain.events.metrics["segment_f1_30"].value
     json.dumps(evaluate_rows(rows, labels, level="frame", split="test", n_draws=9).to_json(), allow_nan=False)

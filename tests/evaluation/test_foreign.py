@@ -58,7 +58,7 @@ def test_a_missing_score_becomes_a_failed_row(tmp_path, nothing):
     assert table["status"].tolist() == ["ok", "engine_error"]
     labels = Labels((VideoLabels("v1", "a", label=1), VideoLabels("v2", "b", label=0)))
     (result,) = evaluate_rows(table, labels, level="video", split=None, n_draws=0).rows
-    assert (result.n, result.n_failed) == (1, 1)
+    assert (result.counts.n, result.counts.n_failed) == (1, 1)
 
 
 def test_files_of_a_spreadsheet_program_with_a_byte_order_mark_are_read(tmp_path):

@@ -54,7 +54,7 @@ def test_equal_seeds_have_the_interval_of_one_of_them():
     found = pool(rows, ["a", "b"], seed=4)
     alone = evaluate_rows(rows_of("a", noisy(1)), LABELS, level="video", split="test", n_draws=200, seed=4).rows[0]
     assert found.seed_sd["f1"] == 0.0
-    assert found.ci == {name: pytest.approx(bounds) for name, bounds in alone.ci.items()}
+    assert found.ci == {name: pytest.approx(metric.bounds) for name, metric in alone.metrics.items()}
 
 
 def test_seeds_that_differ_widen_the_interval():

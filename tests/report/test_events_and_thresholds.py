@@ -49,8 +49,8 @@ def test_segments_are_printed_with_their_rule():
     evaluation = evaluate_rows(*make(), level="frame", split="test", n_draws=30, events=rule)
     text = printed(print_events, evaluation)
     assert "score > 0.4, gaps of up to 3 frames closed, at least 2 frames long" in text
-    assert f"{evaluation.rows[0].segment_f1_30:.3f}" in text
-    assert f"{evaluation.rows[0].false_alarms_per_minute:.3f}" in text
+    assert f"{evaluation.rows[0].events.metrics['segment_f1_30'].value:.3f}" in text
+    assert f"{evaluation.rows[0].events.metrics['false_alarms_per_minute'].value:.3f}" in text
     assert "all-positive" in text
     assert "[red]s" in text
 
