@@ -3,13 +3,13 @@ PYTHON ?= python
 install:
 	$(PYTHON) -m pip install -e '.[all,dev]' -c constraints.txt
 check:
-	ruff format --check . && ruff check . && mypy && lint-imports && $(PYTHON) scripts/write_docs.py --check && $(PYTHON) scripts/write_published_numbers.py --check
+	bash scripts/check.sh
 fix:
 	ruff format . && ruff check --fix .
 test:
-	$(PYTHON) -m pytest -m "not slow and not gpu"
+	bash scripts/test.sh
 test-all:
-	$(PYTHON) -m pytest -m "not gpu"
+	bash scripts/test.sh --all
 demo:
 	bash scripts/demo.sh
 docs:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
+collect_ignore = ["check_shapes.py"]  # importing it switches the checks on: a plugin, for -p
+
 # participant, question, frames, first and last positive frame (or None), words
 VIDEOS = [
     ("90101", 1, 50, None, "I wake up and I make tea."),

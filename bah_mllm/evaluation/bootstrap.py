@@ -8,7 +8,7 @@ replacement. No array is ever resampled: a draw is a vector of counts (how often
   that order; again a matrix product turns these counts into those of a draw.
 
 The draws equal those of naive resampling, to rounding. Plain percentiles of them are too narrow for some fifty
-participants who differ much; ``bounds_of`` says what is done about it, README.md how well it works.
+participants who differ much; ``bounds_of`` says what is done about it, docs/design/intervals.md how well it works.
 """
 
 from __future__ import annotations
