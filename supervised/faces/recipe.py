@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from supervised.faces.emotion_sets import BASIC_EMOTIONS
-from supervised.models.backbones import Normalisation
+from supervised.models.backbone_weights import Normalisation
 from supervised.training.loop import LoopSettings
 
 __all__ = ["BackboneRecipe", "BahFaces", "EmotionFaces"]

@@ -2,36 +2,25 @@
 
 The paper extracts its visual features with ResNet-18 to ResNet-152 or APViT, pre-trained on basic emotions and then
 fine-tuned on BAH (section 4.2); the published code also has the IR-50 of an ABAW3 entry. No weights come with this
-package. ``build_backbone`` reads, as ``weights``:
-
-- a folder written by ``save_backbone`` (``backbone.json``, ``model.safetensors``): what ``supervised.faces`` trains;
-- a folder of the authors (``mini_config.yml``, ``model.pt``);
-- a file of weights (``.safetensors``, ``.pt``, ``.pth``) under torchvision's names, or those of the published IR-50
-  (which may also start APViT);
-- for ResNets, a model of the Hugging Face hub (``microsoft/resnet-18``) or its local folder.
+package: ``build_backbone`` takes them from where ``supervised.models.backbone_weights`` says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
+from bah_mllm.core.errors import DataError, PrerequisiteError
 from bah_mllm.core.files import write_atomically
-from bah_mllm.core.loading import import_optional, load_named
+from bah_mllm.core.loading import load_named
 from bah_mllm.core.saying import say
-from bah_mllm.dataset.yaml_files import load_yaml
-from supervised.models.apvit import from_ir50
-from supervised.models.resnet import from_transformers
-from supervised.models.tensor_files import load_tensors
+from supervised.models.backbone_weights import HEAD, BackboneWeights, Normalisation, read_backbone_weights
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -40,15 +29,12 @@ __all__ = [
     "BACKBONES",
     "Backbone",
     "Head",
-    "Normalisation",
     "build_backbone",
     "digest_of_weights",
     "freeze",
     "load_head",
     "save_backbone",
 ]
-
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/(?!.*\.(?:pt|pth|safetensors)$)[\w.-]+")  # organisation/model, and no file
 
 BACKBONES = {
     "resnet18": "supervised.models.resnet:resnet18",
@@ -60,14 +46,10 @@ BACKBONES = {
     "apvit": "supervised.models.apvit:APViT",
     "tiny": "supervised.models.tiny:Tiny",
 }
-Normalisation = Literal["half", "imagenet"]
 _MEAN_STD: dict[Normalisation, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),  # the published BAH code
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision and the ResNets of the hub
 }
-# What PyTorch's reader of tensors makes of bytes that are none, such as the web page of a failed download.
-_HEAD = "classifier.1."  # of the published weights; their head is a dropout followed by this layer
-_APVIT_HEAD = "model.classification_head.fc."
 
 
 class _Reduction(nn.Module):
@@ -99,6 +81,7 @@ class Backbone(nn.Module):
         input_px: Side of the square that the network sees.
         resize_px: Side to which faces are scaled before the middle is cut out (or, in training, a random part).
         weights_name: Where the weights came from; ``random`` without any.
+        is_stand_in: Weights are random, all of them or those of a part: the features say nothing of a face.
     """
 
     def __init__(
@@ -123,6 +106,7 @@ class Backbone(nn.Module):
             self.layer_reduce_dim = _Reduction(body_dim, reduce_dim)
         self.normalisation = normalisation
         self.weights_name = "random"
+        self.is_stand_in = True
         self._is_frozen = False
         mean, std = _MEAN_STD[normalisation]
         self.register_buffer("_mean", 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -217,7 +201,7 @@ def build_backbone(
 
     Args:
         name: Key of ``BACKBONES``.
-        weights: Folder, file or hub name (see the module); None with ``random`` for none.
+        weights: Folder, file or hub name (see ``supervised.models.backbone_weights``); None with ``random`` for none.
         random: Allow random values for what the weights do not hold: all, a reduction, or the transformer over the
             IR-50 of APViT. Random features say nothing of a face; it is said on stderr.
         reduce_dim: Width to reduce the features to; None takes what the weights have.
@@ -240,7 +224,7 @@ def build_backbone(
         backbone = Backbone(name, reduce_dim=reduce_dim, normalisation=normalisation or "half")
         backbone.eval()
         return backbone
-    found = _read(name, weights)
+    found = read_backbone_weights(name, weights)
     backbone = Backbone(
         name,
         reduce_dim=reduce_dim or found.reduce_dim,
@@ -248,7 +232,7 @@ def build_backbone(
         options=found.options,
     )
     backbone.weights_name = found.label
-    _fill(backbone, found, random=random)
+    backbone.is_stand_in = _fill(backbone, found, random=random)
     backbone.eval()
     return backbone
 
@@ -275,7 +259,7 @@ def save_backbone(
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
     if head is not None:
-        state |= {_HEAD + name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+        state |= {HEAD + name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
     write_atomically(folder / "model.safetensors", save(state))
     config = {
         "name": backbone.name,
@@ -317,7 +301,7 @@ def load_head(name: str, weights: str | Path) -> Head:
     Raises:
         DataError: There is none, or not a single linear layer.
     """
-    found = _read(name, weights)
+    found = read_backbone_weights(name, weights)
     if found.head is None:
         raise DataError(
             f"The weights {found.label} have no classifier.",
@@ -329,144 +313,15 @@ def load_head(name: str, weights: str | Path) -> Head:
     return Head(layer.eval(), found.classes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    """Weights as read: under the backbone's own names, without the head."""
+def _fill(backbone: Backbone, found: BackboneWeights, *, random: bool) -> bool:
+    """Load weights and return whether a part stays random, where that is allowed.
 
-    label: str
-    state: dict[str, Tensor]
-    normalisation: Normalisation
-    reduce_dim: int | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    head: dict[str, Tensor] | None = None
-    classes: tuple[str, ...] = ()
-
-
-def _read(name: str, weights: str | Path) -> _Weights:
-    place = Path(weights).expanduser()
-    if (place / "backbone.json").is_file():
-        return _read_own(name, place)
-    if (place / "mini_config.yml").is_file():
-        return _read_published(name, place)
-    if place.is_file():
-        return _read_file(name, place)
-    is_on_hub = not place.exists() and _HUB_NAME.fullmatch(str(weights)) is not None
-    if name.startswith("resnet") and ((place / "config.json").is_file() or is_on_hub):
-        return _read_hub(name, str(weights))
-    raise PrerequisiteError(
-        f"There are no weights of {name} at {weights}.",
-        remedy="Name a folder with backbone.json or mini_config.yml, a file .safetensors, .pt or .pth, or (ResNets) a "
-        "model of the hub such as microsoft/resnet-18.",
-    )
-
-
-def _read_own(name: str, folder: Path) -> _Weights:
-    try:
-        config = json.loads((folder / "backbone.json").read_text(encoding="utf-8"))
-        found = _Weights(
-            folder.name,
-            load_tensors(folder / "model.safetensors"),
-            config["normalisation"],
-            config["reduce_dim"],
-            config["options"],
-            classes=tuple(config["classes"]),
-        )
-        trained = config["name"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"The file backbone.json of the weights {folder.name} is damaged ({type(error).__name__}).",
-            remedy="Train the backbone again, or restore the folder.",
-        ) from error
-    _check_name(name, trained, folder.name)
-    return _without_head(found)
-
-
-def _read_published(name: str, folder: Path) -> _Weights:
-    """Read a folder of the authors; their classifier and any second head for compound emotions stay out."""
-    config = load_yaml(folder / "mini_config.yml")
-    model = config.get("model") if isinstance(config, dict) else None
-    if not isinstance(model, dict) or "model_type" not in model:
-        raise DataError(
-            f"The file mini_config.yml of the weights {folder.name} has no model.model_type.",
-            remedy="Take the folder as the authors publish it.",
-        )
-    _check_name(name, str(model["model_type"]).lower(), folder.name)
-    reduce_dim = model.get("reduce_dim")
-    return _without_head(
-        _Weights(
-            folder.name,
-            load_tensors(folder / "model.pt"),
-            "half",
-            None if reduce_dim in {None, "None"} else int(reduce_dim),
-            _apvit_options(model, folder.name) if name == "apvit" else {},
-        )
-    )
-
-
-def _apvit_options(model: Mapping[str, Any], label: str) -> dict[str, Any]:
-    """Return how many tokens a published APViT keeps; refuse the kinds of attention that the paper does not use."""
-    method = model.get("apvit_attn_method", "SUM_ABS_1")
-    if method != "SUM_ABS_1" or model.get("apvit_apply_self_att", False):
-        raise DataError(
-            f"The weights {label} rate patches by {method}, or weigh them; only sums of magnitudes are supported.",
-            remedy="Take weights with apvit_attn_method SUM_ABS_1 and apvit_apply_self_att False.",
-        )
-    return {"n_keep": int(model.get("apvit_k", 160)), "keep_rate": float(model.get("apvit_r", 0.9))}
-
-
-def _read_file(name: str, path: Path) -> _Weights:
-    state = {key.removeprefix("module."): value for key, value in load_tensors(path).items()}
-    if any(key.startswith("model.") for key in state):  # the authors' model.pt, without its folder
-        reduction = state.get("layer_reduce_dim.layer.2.weight")
-        return _without_head(_Weights(path.name, state, "half", None if reduction is None else len(reduction)))
-    if any("embedder.embedder." in key for key in state):
-        state = from_transformers(state)
-    state = {key.removeprefix("backbone."): value for key, value in state.items()}  # the published IR-50
-    if name == "apvit" and any(key.startswith("body.") for key in state):
-        state = from_ir50(state)
-    body = {f"model.{key}": value for key, value in state.items() if not key.startswith(("fc.", "logits."))}
-    return _Weights(path.name, body, "imagenet" if name.startswith("resnet") else "half")
-
-
-def _read_hub(name: str, source: str) -> _Weights:
-    transformers = import_optional("transformers", extra="llm", purpose="weights of the hub")
-    try:
-        model = transformers.ResNetModel.from_pretrained(source, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        raise PrerequisiteError(
-            f"There are no weights of {name} at {source}: no such folder or file, nor such a ResNet on the hub.",
-            remedy="Correct the path, or go online once so that the hub's model is kept.",
-        ) from error
-    label = Path(source).name if Path(source).exists() else source
-    state = {f"model.{key}": value for key, value in from_transformers(model.state_dict()).items()}
-    return _Weights(label, state, "imagenet")
-
-
-def _without_head(found: _Weights) -> _Weights:
-    """Split the classifier from the rest: ``classifier.1``, or APViT's ``model.classification_head.fc``."""
-    body = {}
-    head = {}
-    for key, value in found.state.items():
-        if key.startswith((_HEAD, _APVIT_HEAD)):
-            head[key.rpartition(".")[2]] = value
-        elif not key.startswith(("classifier.", "compound_cl_head.", "model.classification_head.")):
-            body[key] = value
-    return replace(found, state=body, head=head if set(head) == {"weight", "bias"} else None)
-
-
-def _check_name(name: str, trained: str, label: str) -> None:
-    if trained != name:
-        raise ConfigError(
-            f"The weights {label} are of the backbone {trained}, not {name}.",
-            remedy=f"Ask for {trained}, or pass others.",
-        )
-
-
-def _fill(backbone: Backbone, found: _Weights, *, random: bool) -> None:
-    """Load weights; what is missing, of another shape or unknown is an error that lists some of it."""
+    What else is missing, of another shape or unknown is an error that lists some of it.
+    """
     own = backbone.state_dict()
     given = found.state
     missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
+    n_missing = len(missing)
     for part in ("layer_reduce_dim.", "model.vit."):
         if random and not any(key.startswith(part) for key in given) and any(key.startswith(part) for key in missing):
             say(f"WARNING: {part.rstrip('.')} of {backbone.name} is random: train it before using its features.")
@@ -483,6 +338,7 @@ def _fill(backbone: Backbone, found: _Weights, *, random: bool) -> None:
             remedy="Pass weights of this backbone, or allow a random reduction that is then trained.",
         )
     backbone.load_state_dict({**own, **given})
+    return n_missing > 0
 
 
 def _some(keys: list[str]) -> str:

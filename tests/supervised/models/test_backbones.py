@@ -13,10 +13,10 @@ from supervised.models.backbones import (
     build_backbone,
     freeze,
     load_head,
-    load_tensors,
     save_backbone,
 )
 from supervised.models.ir50 import ir_stage
+from supervised.models.tensor_files import load_tensors
 
 
 def faces(n=2, height=112, width=112, seed=0):
@@ -279,6 +279,13 @@ class TestWeights:
         build_backbone("tiny", random=True)
         assert "WARNING: tiny has random weights" in capsys.readouterr().err
 
+    def test_a_backbone_is_a_stand_in_as_long_as_a_part_of_it_is_random(self, tmp_path):
+        random = build_backbone("tiny", random=True)
+        save_backbone(tmp_path / "random", random)
+        whole = build_backbone("tiny", tmp_path / "random")  # weights of any name, if they are all there
+        reduced = build_backbone("tiny", tmp_path / "random", reduce_dim=8, random=True)
+        assert (random.is_stand_in, whole.is_stand_in, reduced.is_stand_in) == (True, False, True)
+
     def test_a_name_close_to_one_is_suggested(self):
         with pytest.raises(ConfigError, match="no backbone named 'resnet81'") as error:
             build_backbone("resnet81", random=True)
@@ -343,6 +350,7 @@ class TestWeights:
         torch.save(body, tmp_path / "ir50.pth")
         backbone = build_backbone("apvit", tmp_path / "ir50.pth", random=True)
         assert "model.vit of apvit is random" in capsys.readouterr().err
+        assert backbone.is_stand_in
         # the third stage starts after 3 + 4 units
         assert torch.equal(backbone.model.extractor.body[2][13].res_layer[3].weight, body["body.20.res_layer.3.weight"])
         with pytest.raises(DataError, match="missing"):
@@ -353,6 +361,7 @@ class TestWeights:
         old = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}  # of 2017
         save_file({**old, "fc.weight": torch.ones(1000, 512), "fc.bias": torch.ones(1000)}, tmp_path / "r.safetensors")
         backbone = build_backbone("resnet18", tmp_path / "r.safetensors")
+        assert not backbone.is_stand_in
         assert torch.equal(backbone.model.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
         assert backbone.normalisation == "imagenet"
 
