@@ -67,7 +67,7 @@ def features(
     """
     require_supervised()
     from supervised.features.command import parse_weights, run_features
-    from supervised.features.extractors import FeatureRequest
+    from supervised.features.request import FeatureRequest
 
     n_lacking = run_features(
         root,

@@ -141,7 +141,7 @@ def run_supervised_experiment(
         markdown = _markdown(experiment, record)
         recipes = [line.arm.recipe for line in lines if line.results]
     used = dict.fromkeys(feature_set for recipe in recipes for feature_set in recipe.features.values())
-    notes = notes_on_features(store.info(feature_set).model_dump() for feature_set in used)
+    notes = notes_on_features(store.info(feature_set) for feature_set in used)
     if dataset.is_synthetic:
         notes.insert(0, SYNTHETIC)
     record["notes"] = notes

@@ -11,7 +11,7 @@ from bah_mllm.core.json_output import check_json_path, write_json
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import demo_root
 from supervised.features.extracting import Extraction, extract_features
-from supervised.features.extractors import FeatureRequest
+from supervised.features.request import FeatureRequest
 
 __all__ = ["parse_weights", "run_features"]
 

@@ -27,8 +27,10 @@ from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, open_dataset
 from bah_mllm.media import DAMAGED
 from supervised.features.crops import find_shipped
-from supervised.features.extractors import Content, Extractor, FeatureRequest, Reading, Rows, open_extractors
+from supervised.features.extractors import Extractor, open_extractors
+from supervised.features.request import FeatureRequest
 from supervised.features.store import FeatureStore
+from supervised.features.videos import Content, Reading, Rows
 
 __all__ = ["Extraction", "SetCounts", "extract_features"]
 

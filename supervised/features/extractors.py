@@ -4,198 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from bah_mllm.core.errors import ConfigError, DataError, MediaError, PrerequisiteError
 from bah_mllm.core.files import digest_file
-from bah_mllm.core.records import Transcript
-from bah_mllm.media import FramePass, frame_times, probe, read_audio
-from bah_mllm.report.progress import Stopwatch
+from bah_mllm.media import FramePass, read_audio
 from supervised.features.crops import choose_detector, faces_in_video, open_detector, shipped_faces
+from supervised.features.request import FeatureRequest
 from supervised.features.sound import SAMPLE_RATE_HZ, embed_sound, load_vggish
 from supervised.features.store import FeatureSet
-from supervised.features.words import DEFAULT_TEXT_MODEL, WordEncoder, text_of_frames
+from supervised.features.videos import Content, Reading, Rows
+from supervised.features.words import WordEncoder, text_of_frames
 from supervised.models.backbones import build_backbone, freeze
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
 
-__all__ = ["AUDIO", "TEXT", "Content", "Extractor", "FeatureRequest", "Reading", "Rows", "open_extractors"]
+__all__ = ["Extractor", "open_extractors"]
 
-AUDIO, TEXT = ("vggish",), ("bert",)
-_DTYPES = ("float16", "float32")
 _VERSION = 1  # counts up when rows change for the same settings
-_DEFAULT_STEP_S = 1 / 24
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureRequest:
-    """What to extract, and how.
-
-    Args:
-        visual: Backbones, keys of ``supervised.models.backbones.BACKBONES``.
-        audio: Of ``AUDIO``.
-        text: Of ``TEXT``.
-        weights: Backbone or ``vggish`` -> file, folder or hub name.
-        text_model: Folder, hub name, or ``minilm``.
-        is_random: Take random values for networks without weights.
-        has_flipped: Also the features of the faces flipped horizontally.
-        detector: Of ``faces.DETECTORS``; for videos without shipped crops.
-        face_weights: Of RetinaFace; where uniface keeps them if None.
-        detect_every: Look for the face in every so many frames.
-        is_faithful: Align sound and words as the published code does; adds ``-faithful`` to their names.
-        is_held: Keep a word through the silence after it.
-        suffix: Added to the names of all sets.
-        dtype: ``float16`` or ``float32``, on disk; rows too large for the first are kept in the second.
-        device: ``auto``, ``cpu``, ``cuda`` ...
-        batch: Faces that a backbone sees at once, at least 1.
-
-    Raises:
-        ConfigError: Nothing is asked for, or something that there is not.
-    """
-
-    visual: tuple[str, ...] = ()
-    audio: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
-    weights: Mapping[str, str] = field(default_factory=dict)
-    text_model: str = DEFAULT_TEXT_MODEL
-    is_random: bool = False
-    has_flipped: bool = False
-    detector: str = "auto"
-    face_weights: Path | None = None
-    detect_every: int = 1
-    is_faithful: bool = False
-    is_held: bool = False
-    suffix: str = ""
-    dtype: str = "float16"
-    device: str = "auto"
-    batch: int = 32
-
-    def __post_init__(self) -> None:
-        if not (self.visual or self.audio or self.text):
-            raise ConfigError(
-                "No features are asked for.", remedy="Add --visual resnet18, --audio vggish or --text bert."
-            )
-        asked = [("--audio", name, AUDIO) for name in self.audio] + [("--text", name, TEXT) for name in self.text]
-        for option, value, choices in (*asked, ("--dtype", self.dtype, _DTYPES)):
-            if value not in choices:
-                raise ConfigError(f"There is no {option} {value!r}.", remedy=f"Choose one of: {', '.join(choices)}.")
-        for name in self.weights:
-            if name not in (*self.visual, *self.audio):
-                raise ConfigError(
-                    f"There are weights of {name!r}, which is not asked for.",
-                    remedy=f"Write --weights NAME=PATH for: {', '.join((*self.visual, *self.audio)) or 'nothing'}.",
-                )
-        if self.detect_every < 1 or self.batch < 1:
-            raise ConfigError(
-                f"Faces cannot be looked for in every {self.detect_every} frames, {self.batch} at once.",
-                remedy="Give 1 or more.",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What is known of a video before it is read.
-
-    Args:
-        video_id: As in the data set.
-        path: The video file; None where it is missing.
-        crops: Shipped faces by frame number; empty where there are none.
-        transcript: What is said, or None.
-        transcript_problem: Why there is none.
-    """
-
-    video_id: str
-    path: Path | None
-    crops: Mapping[int, Path]
-    transcript: Transcript | None
-    transcript_problem: str = "there is no transcript"
-
-
-class Rows(NamedTuple):
-    """The features of a video for one set.
-
-    Attributes:
-        values: Shape (n_frames, dim).
-        is_valid: Shape (n_frames,).
-        fps: Frames a second, or None.
-        flipped: The twin, or None.
-        note: For the index.
-    """
-
-    values: Float[np.ndarray, "frames dim"]
-    is_valid: Bool[np.ndarray, " frames"]
-    fps: float | None
-    flipped: Float[np.ndarray, "frames dim"] | None = None
-    note: str = ""
-
-    def noted(self, note: str) -> Rows:
-        """Return these rows with one more note, if it says anything."""
-        return self._replace(note="; ".join(filter(None, (self.note, note))))
-
-
-@dataclass(slots=True)
-class Reading:
-    """A video while its features are made: what one extractor learns of its frames serves the next one.
-
-    Args:
-        content: The video.
-        watch: Counts time.
-    """
-
-    content: Content
-    watch: Stopwatch = field(default_factory=Stopwatch)
-    _times_s: np.ndarray | None = None
-    _pass: FramePass | None = None
-    _fps: float | None = None
-
-    @property
-    def path(self) -> Path:
-        """The video file.
-
-        Raises:
-            MediaError: It is missing.
-        """
-        if self.content.path is None:
-            raise MediaError("the video file is missing", remedy="Run `bah-mllm data check ROOT` to see what is there.")
-        return self.content.path
-
-    @property
-    def times_s(self) -> Float[np.ndarray, " frames"]:
-        """When each frame appears; read from the file where no pass over it has been made yet."""
-        if self._times_s is None:
-            self._pass = FramePass(self.path)
-            with self.watch.spent_on("decode"):
-                self._times_s = frame_times(self._pass)
-        return self._times_s
-
-    def tell_times(self, times_s: Sequence[float], frame_pass: FramePass) -> None:
-        """Take the times of all frames from a finished pass over the file."""
-        self._times_s, self._pass = np.array(times_s, dtype=np.float64), frame_pass
-
-    @property
-    def damage(self) -> str:
-        """What the pass over the file showed of damage (``FramePass.damage``); ``""`` where none was made."""
-        return "" if self._pass is None else self._pass.damage
-
-    @property
-    def fps(self) -> float | None:
-        """Frames a second; None where the file does not tell or is missing."""
-        if self._fps is None and self.content.path is not None:
-            self._fps = probe(self.content.path).fps
-        return self._fps
-
-    @property
-    def duration_s(self) -> float:
-        """From the first frame to the end of the last one."""
-        return float(self.times_s[-1] + (1 / self.fps if self.fps else _DEFAULT_STEP_S))
 
 
 class Extractor(Protocol):
@@ -249,7 +83,12 @@ class _Faces:
                 "dtype": request.dtype,
             }
             self.sets[name] = FeatureSet(
-                name=name, modality="visual", dim=backbone.dim, has_flipped=request.has_flipped, settings=settings
+                name=name,
+                modality="visual",
+                dim=backbone.dim,
+                has_flipped=request.has_flipped,
+                settings=settings,
+                is_stand_in=backbone.is_stand_in,
             )
             self._backbones[name] = freeze(backbone).to(self._device, memory_format=torch.channels_last)
 
@@ -337,7 +176,9 @@ class _Sound:
             "alignment": "faithful: looks ahead, shifted by one frame" if request.is_faithful else "centred",
             "dtype": request.dtype,
         }
-        self.sets = {name: FeatureSet(name=name, modality="audio", dim=128, settings=settings)}
+        self.sets = {
+            name: FeatureSet(name=name, modality="audio", dim=128, settings=settings, is_stand_in=file is None)
+        }
 
     def digest(self, name: str, content: Content, content_digest: bytes) -> str:  # noqa: ARG002
         return _digest(self.sets[name], content_digest)
@@ -369,7 +210,9 @@ class _Words:
             "silence": "held" if request.is_held and not request.is_faithful else "zeros",
             "dtype": request.dtype,
         }
-        self.sets = {name: FeatureSet(name=name, modality="text", dim=self._encoder.dim, settings=settings)}
+        self.sets = {
+            name: FeatureSet(name=name, modality="text", dim=self._encoder.dim, settings=settings, is_stand_in=False)
+        }
 
     def digest(self, name: str, content: Content, content_digest: bytes) -> str:
         said = asdict(content.transcript) if content.transcript is not None else None
@@ -421,7 +264,7 @@ def _kept(rows: Rows, dtype: str) -> Rows:
     if dtype == "float16" and max(float(np.abs(array).max(initial=0)) for array in arrays) > np.finfo(np.float16).max:
         dtype, rows = "float32", rows.noted("kept as float32, being too large for float16")
     flipped = None if rows.flipped is None else rows.flipped.astype(dtype)
-    return rows._replace(values=rows.values.astype(dtype), flipped=flipped)
+    return replace(rows, values=rows.values.astype(dtype), flipped=flipped)
 
 
 def _faithful(request: FeatureRequest) -> str:
@@ -429,7 +272,7 @@ def _faithful(request: FeatureRequest) -> str:
 
 
 def _digest(info: FeatureSet, *parts: bytes) -> str:
-    digest = hashlib.sha256(json.dumps([_VERSION, info.model_dump()], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([_VERSION, info.made_by()], sort_keys=True).encode())
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()

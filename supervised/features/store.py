@@ -15,21 +15,20 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bah_mllm.core.errors import ConfigError, DataError
-from bah_mllm.core.files import write_atomically
+from bah_mllm.core.files import refuse_difference, write_atomically
 from bah_mllm.core.notes import random_features
+from supervised.features.index import IndexEntry, SetIndex, damaged_set, wait_for_set
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -38,7 +37,7 @@ __all__ = ["FeatureSet", "FeatureStore", "StoredFeatures", "notes_on_features"]
 
 Modality = Literal["visual", "audio", "text"]
 
-_SET, _INDEX, _ARRAYS = "set.json", "index.jsonl", "arrays"
+_SET, _ARRAYS = "set.json", "arrays"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -52,6 +51,8 @@ class FeatureSet(BaseModel):
         dim: Width of a row.
         has_flipped: Every video has a twin of horizontally flipped pictures.
         settings: All that decides about the rows besides the videos: weights, layers, alignment ...
+        is_stand_in: Random weights have a part in the rows, so that no result on them is one. Whoever built the network
+            says so; of a description without it, as they were written at first, ``settings`` tell.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +62,26 @@ class FeatureSet(BaseModel):
     dim: int = Field(ge=1)
     has_flipped: bool = False
     settings: dict[str, Any] = Field(default_factory=dict)
+    is_stand_in: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_a_stand_in(cls, described: object) -> object:
+        if isinstance(described, Mapping) and "is_stand_in" not in described:
+            return {**described, "is_stand_in": _has_random_weights(described.get("settings"))}
+        return described
+
+    def made_by(self) -> dict[str, Any]:
+        """Return all that decides about the rows, as plain values: the same as before sets told of stand-ins."""
+        return self.model_dump(exclude={"is_stand_in"})
+
+
+def _has_random_weights(settings: object) -> bool:
+    """Tell random weights by their settings: a file of weights may have any name, ``random`` too."""
+    if not isinstance(settings, Mapping) or settings.get("weights") != "random":
+        return False
+    is_file = "network" in settings and bool(settings.get("weights_digest"))  # VGGish has a digest with a file only
+    return not is_file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,27 +101,6 @@ class StoredFeatures:
     fps: float | None
 
 
-class _Entry(BaseModel):
-    """A line of an index: rows under a digest, or the problem."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    video_id: str
-    digest: str | None = None
-    n_frames: int = 0
-    fps: float | None = None
-    note: str = ""
-    problem: str | None = None
-
-
-@dataclass(slots=True)
-class _Index:
-    """The entries of a set as they were in a file of a certain size."""
-
-    size: int = -1
-    entries: dict[str, _Entry] = field(default_factory=dict)
-
-
 class FeatureStore:
     """The sets of features below a folder. Several processes may read and add at the same time.
 
@@ -111,7 +111,7 @@ class FeatureStore:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).expanduser()
         self._sets: dict[str, FeatureSet] = {}
-        self._indices: dict[str, _Index] = {}
+        self._indices: dict[str, SetIndex] = {}
         self._checked: set[Path] = set()
 
     def __repr__(self) -> str:
@@ -191,16 +191,23 @@ class FeatureStore:
         """Make a set, or check that the one of that name is the same.
 
         Raises:
-            ConfigError: A set of that name was made in another way; names what differs first.
+            ConfigError: The name cannot be that of a folder.
+            RunError: A set of that name was made in another way; names what differs first.
         """
         if not _NAME.fullmatch(info.name):
             raise ConfigError(
                 f"{info.name!r} cannot be the name of a feature set.",
                 remedy="Use letters, digits and .-_+ only, a letter or digit first.",
             )
-        with self._locked(info.name):
+        with wait_for_set(self.root / info.name):
             if (self.root / info.name / _SET).exists():
-                _refuse_difference(self._read_set(info.name), info)
+                there = self._read_set(info.name)
+                refuse_difference(
+                    f"The feature set {info.name}",
+                    there.model_dump(mode="json"),
+                    info.model_dump(mode="json"),
+                    remedy="Give the same settings, another --out, or a --suffix for the names of the new sets.",
+                )
             else:
                 text = info.model_dump_json(indent=1) + "\n"
                 write_atomically(self.root / info.name / _SET, text.encode())
@@ -251,8 +258,8 @@ class FeatureStore:
         for suffix, content in contents.items():
             write_atomically(folder / f"{digest}{suffix}", content)
             self._checked.discard(folder / f"{digest}{suffix}")
-        entry = _Entry(video_id=video_id, digest=digest, n_frames=len(is_valid), fps=fps, note=note)
-        self._append(name, entry)
+        entry = IndexEntry(video_id=video_id, digest=digest, n_frames=len(is_valid), fps=fps, note=note)
+        self._index(name).append(entry)
 
     def share(self, name: str, video_id: str, digest: str) -> bool:
         """Give a video the features that another one of the same digest has; return whether there are any."""
@@ -263,7 +270,7 @@ class FeatureStore:
         twin = next((entry for entry in entries.values() if entry.digest == digest), None)
         if twin is None:
             return False
-        self._append(name, twin.model_copy(update={"video_id": video_id}))
+        self._index(name).append(twin.model_copy(update={"video_id": video_id}))
         return True
 
     def fail(self, name: str, video_id: str, problem: str, *, digest: str | None = None) -> None:
@@ -276,7 +283,7 @@ class FeatureStore:
             digest: Of what was tried, so that it is not tried again before something changes.
         """
         self.info(name)
-        self._append(name, _Entry(video_id=video_id, digest=digest, problem=problem))
+        self._index(name).append(IndexEntry(video_id=video_id, digest=digest, problem=problem))
 
     def _read_set(self, name: str) -> FeatureSet:
         path = self.root / name / _SET
@@ -291,31 +298,14 @@ class FeatureStore:
                 remedy=f"{hint}Name one that is there, as in --set features.visual=NAME, or run `bah-mllm features`.",
             ) from None
         except ValidationError as error:
-            raise _damaged(path, 1, error) from None
+            raise damaged_set(path, 1, error) from None
 
-    def _entries(self, name: str) -> dict[str, _Entry]:
-        """Return the entries of a set, read anew where the file has grown."""
+    def _index(self, name: str) -> SetIndex:
         self.info(name)
-        path, known = self.root / name / _INDEX, self._indices.setdefault(name, _Index())
-        size = path.stat().st_size if path.exists() else 0
-        if size != known.size:
-            known.entries = _parsed(path) if size else {}
-            known.size = size
-        return known.entries
+        return self._indices.setdefault(name, SetIndex(self.root / name))
 
-    def _append(self, name: str, entry: _Entry) -> None:
-        path = self.root / name / _INDEX
-        with self._locked(name), path.open("a+b") as file:
-            if file.tell():
-                file.seek(-1, io.SEEK_END)
-                if file.read(1) != b"\n":  # the line that a kill tore; a reader skips it
-                    file.write(b"\n")
-            file.write(entry.model_dump_json().encode() + b"\n")
-
-    def _locked(self, name: str) -> FileLock:
-        folder = self.root / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / ".lock")
+    def _entries(self, name: str) -> dict[str, IndexEntry]:
+        return self._index(name).entries()
 
     def _arrays(self, name: str) -> Path:
         return self.root / name / _ARRAYS
@@ -338,10 +328,9 @@ class FeatureStore:
         return array
 
 
-def notes_on_features(sets: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return a note on every feature set that random weights made; ``sets`` are described as ``FeatureSet`` is."""
-    random = [one["name"] for one in sets if "random" in json.dumps(one["settings"])]
-    return [random_features(name) for name in random]
+def notes_on_features(sets: Iterable[FeatureSet]) -> list[str]:
+    """Return a note on every feature set that random weights made."""
+    return [random_features(one.name) for one in sets if one.is_stand_in]
 
 
 def _checked_rows(
@@ -369,44 +358,3 @@ def _npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
-
-
-def _parsed(path: Path) -> dict[str, _Entry]:
-    entries = {}
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            entry = _Entry.model_validate_json(line)
-        except ValidationError as error:
-            is_torn = error.errors()[0]["type"] == "json_invalid"
-            if is_torn:  # by a kill; the video counts as not done
-                continue
-            raise _damaged(path, number, error) from None
-        entries[entry.video_id] = entry
-    return entries
-
-
-def _damaged(path: Path, line: int, error: ValidationError) -> DataError:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "line"
-    return DataError(
-        f"{path}, line {line}: {where}: {first['msg']}.",
-        remedy="Delete the set's folder and run `bah-mllm features` again.",
-    )
-
-
-def _refuse_difference(there: FeatureSet, wanted: FeatureSet) -> None:
-    old, new = _flat(there), _flat(wanted)
-    for key in dict.fromkeys([*old, *new]):
-        if old.get(key) != new.get(key):
-            raise ConfigError(
-                f"The features {there.name} were made with {key} = {old.get(key)!r}, not {new.get(key)!r}.",
-                remedy="Give the same settings, another --out, or a --suffix for the names of the new sets.",
-            )
-
-
-def _flat(info: FeatureSet) -> Mapping[str, Any]:
-    described = json.loads(info.model_dump_json())
-    return {**{key: described[key] for key in ("modality", "dim", "has_flipped")}, **described["settings"]}

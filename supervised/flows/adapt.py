@@ -179,13 +179,13 @@ def _about(
     of_source = [video for name in _source_splits(request.recipe, dataset) for video in dataset.videos(name)]
     videos = [*of_source, *(video for several in targets.values() for video in several)]
     held = "\n".join(f"{name},{one.video_id},{store.digest(name, one.video_id)}" for name in names for one in videos)
-    sets = [store.info(name).model_dump() for name in names]
+    sets = [store.info(name) for name in names]
     identity = {
         "level": Level.FRAME.value,
         "system": _system(request.recipe),
         "split": split,
         "recipe": _comparable(request.recipe),
-        "feature_sets": sets,
+        "feature_sets": [one.made_by() for one in sets],
         "features_held": hashlib.sha256(held.encode()).hexdigest(),
         "source": None if request.source is None else source_digest(request.source),
         "target_split": request.target_split,
@@ -456,7 +456,7 @@ def _record(request: AdaptRequest, dataset: Dataset, store: FeatureStore, adapta
         "seed": request.seed,
         "data": {"name": dataset.name, "edition": dataset.edition, "is_synthetic": dataset.is_synthetic},
         "features": features,
-        "notes": notes_on_features(store.info(name).model_dump() for name in features.values()),
+        "notes": notes_on_features(store.info(name) for name in features.values()),
         "excluded": adaptable.excluded,
         "failed": problems,
         "summary": summarise({one: result["metrics"] for one, result in judged.items()}, people, systems),

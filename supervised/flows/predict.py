@@ -16,7 +16,7 @@ from bah_mllm.core.notes import learnt_from
 from bah_mllm.core.records import Level, Video
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, dataset_and_split
-from supervised.features.store import FeatureStore, notes_on_features
+from supervised.features.store import FeatureSet, FeatureStore, notes_on_features
 from supervised.flows.train import RECORD, read_record, seed_folder
 from supervised.models import load_feature_model
 from supervised.reading import FusionRecipe, parse_recipe
@@ -86,7 +86,11 @@ def predict(request: PredictRequest) -> list[Path]:
         folder = seed_folder(request.trained, seed)
         level, one = predictor_of(recipe, record, request, dataset, folder)
         out = request.out if len(seeds) == 1 else request.out / f"seed-{seed}"
-        model = {"recipe": record["recipe"], "features": record["features"]["sets"], "seed": seed}
+        model = {
+            "recipe": record["recipe"],
+            "features": [FeatureSet.model_validate(one).made_by() for one in record["features"]["sets"]],
+            "seed": seed,
+        }
         # Rows of other weights are never gone on with.
         weights = [path for path in (folder / "model.safetensors", folder / "model.skops") if path.exists()]
         model |= {"weights": [digest_file(path) for path in weights]}
@@ -102,11 +106,10 @@ def fusion_predictor(
 ) -> Predictor:
     """Return how a trained model over features predicts a video."""
     store = FeatureStore(request.features or Path(record["features"]["path"]))
-    for trained_on in record["features"]["sets"]:
-        there = store.info(trained_on["name"]).model_dump()
-        if there != trained_on:
+    for trained_on in map(FeatureSet.model_validate, record["features"]["sets"]):
+        if store.info(trained_on.name) != trained_on:
             raise RunError(
-                f"The features {trained_on['name']} in {store.root} were made otherwise than those trained on.",
+                f"The features {trained_on.name} in {store.root} were made otherwise than those trained on.",
                 remedy="Give --features with the same settings and weights.",
             )
     device = torch.device("cuda" if request.device == "auto" and torch.cuda.is_available() else "cpu")
@@ -142,7 +145,7 @@ def _system(record: dict[str, Any]) -> str:
 
 def _notes(record: dict[str, Any], dataset: Dataset, split: str | None) -> list[str]:
     """Return what must stand above every table of these rows."""
-    notes = notes_on_features(record["features"]["sets"])
+    notes = notes_on_features(map(FeatureSet.model_validate, record["features"]["sets"]))
     if record["data"]["is_synthetic"]:
         notes.append("trained on the demo set (synthetic)")
     learnt = [*record["recipe"].get("train_splits", ()), record["recipe"].get("val_split")]

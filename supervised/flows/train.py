@@ -29,7 +29,7 @@ from bah_mllm.cues.store import digest_cues
 from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.evaluation.metrics import point_metrics
 from bah_mllm.predictions.manifest import package_versions
-from supervised.features.store import FeatureStore
+from supervised.features.store import FeatureSet, FeatureStore
 from supervised.models import build_model, load_feature_model, save_model
 from supervised.reading import FusionRecipe
 from supervised.training.cross_entropy import Classification
@@ -367,7 +367,7 @@ def _earlier(out: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     for what, before, now in (
         ("another recipe", _without_device(old["recipe"]), _without_device(record["recipe"])),
         ("another data set", old["data"]["videos"], record["data"]["videos"]),
-        ("other feature sets", old["features"]["sets"], record["features"]["sets"]),
+        ("other feature sets", _completed(old["features"]["sets"]), record["features"]["sets"]),
         ("features of other content", old["features"].get("content"), record["features"]["content"]),
         ("other cues", old.get("cues_digest"), record["cues_digest"]),
     ):
@@ -381,6 +381,10 @@ def _earlier(out: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "validation": old["validation"],
         "summary": _summary(old["validation"]),
     }
+
+
+def _completed(sets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [FeatureSet.model_validate(one).model_dump() for one in sets]  # those written at first lack a field
 
 
 def _without_device(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -346,7 +346,7 @@ def test_features_of_random_weights_are_named_in_the_run_and_above_the_tables(ru
     copytree(features, tmp_path / "features")
     about = tmp_path / "features" / "made-up" / "set.json"
     made = FeatureSet.model_validate_json(about.read_text())
-    about.write_text(made.model_copy(update={"settings": {"weights": "random"}}).model_dump_json())
+    about.write_text(made.model_copy(update={"is_stand_in": True}).model_dump_json())
     note = "features made-up come from random weights: a stand-in, not a result"
     record = run("shot", tmp_path / "run", features=tmp_path / "features")
     assert note in json.loads((tmp_path / "run" / "run.json").read_text())["notes"]

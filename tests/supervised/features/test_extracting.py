@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -20,13 +21,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from bah_mllm.core.errors import ConfigError, PrerequisiteError
+from bah_mllm.core.errors import PrerequisiteError, RunError
 from bah_mllm.dataset import demo_root, open_dataset
 from bah_mllm.media import read_frames
 from supervised.features import FeatureStore, extracting, extractors
+from supervised.features.crops import find_shipped
 from supervised.features.extracting import extract_features
-from supervised.features.extractors import FeatureRequest
-from supervised.models.backbones import BACKBONES, build_backbone
+from supervised.features.request import FeatureRequest
+from supervised.models.backbones import BACKBONES, Backbone, build_backbone
 
 N_FRAMES = {"a": 30, "b": 13, "c": 41}
 FACES = FeatureRequest(visual=("tiny",), is_random=True)
@@ -99,6 +101,11 @@ def test_every_modality_has_one_row_for_every_frame_that_decodes(
         assert store.read(name, name_of("a")).values.dtype == np.float16
     assert "WARNING: tiny has random weights" in err
     assert store.info("face-tiny").settings["weights"] == "random"
+    assert {name: store.info(name).is_stand_in for name in store.names()} == {
+        "bert": False,
+        "face-tiny": True,
+        "vggish": True,
+    }
     sets = json.loads(out)["sets"]
     assert sets["vggish"] == {"videos": 3, "frames": 84, "reused": 0, "problems": {}, "damaged": {}}
     assert {"backbone", "decode", "vggish", "words"} <= set(json.loads(out)["seconds"])
@@ -252,9 +259,50 @@ def test_only_the_split_that_is_asked_for_is_read(root: Path, tmp_path: Path) ->
     assert FeatureStore(tmp_path / "f").video_ids("face-tiny") == (name_of("c"),)
 
 
+def as_written_before_stand_ins_were_told(folder: Path) -> str:
+    """Take the field out of a set's description and return what is left, as older versions wrote it."""
+    path = folder / "set.json"
+    described = json.loads(path.read_text())
+    del described["is_stand_in"]
+    path.write_text(json.dumps(described, indent=1) + "\n")
+    return path.read_text()
+
+
+def test_a_store_of_an_older_version_is_gone_on_with(root: Path, tmp_path: Path) -> None:
+    extract_features(root, tmp_path / "f", FACES)
+    described = json.loads(as_written_before_stand_ins_were_told(tmp_path / "f" / "face-tiny"))
+    found = extract_features(root, tmp_path / "f", FACES).sets["face-tiny"]
+    assert (found.n_reused, found.n_videos) == (3, 3)
+    # The digest of rows as older versions computed it, from the description they wrote.
+    digest = hashlib.sha256(json.dumps([1, described], sort_keys=True).encode())
+    content = hashlib.sha256((root / name_of("a")).read_bytes()).digest()
+    crops = hashlib.sha256()
+    for number, path in find_shipped(root, name_of("a")).items():
+        crops.update(f"{number}:".encode() + hashlib.sha256(path.read_bytes()).digest())
+    for part in (content, crops.digest()):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    assert FeatureStore(tmp_path / "f").digest("face-tiny", name_of("a")) == digest.hexdigest()
+
+
+def test_an_older_set_of_a_network_that_was_random_in_part_is_refused_with_a_remedy(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def partly_random(name: str, weights: str | None, *, random: bool) -> Backbone:
+        backbone = build_backbone(name, weights, random=random)
+        backbone.weights_name = "ir50.pth"  # only these weights were told, and nothing of what they lack
+        return backbone
+
+    monkeypatch.setattr(extractors, "build_backbone", partly_random)
+    extract_features(root, tmp_path / "f", FACES)
+    as_written_before_stand_ins_were_told(tmp_path / "f" / "face-tiny")
+    with pytest.raises(RunError, match="is_stand_in = False, but now is_stand_in = True") as caught:
+        extract_features(root, tmp_path / "f", FACES)
+    assert "--suffix" in caught.value.remedy
+
+
 def test_sets_of_other_settings_are_never_mixed(root: Path, tmp_path: Path) -> None:
     extract_features(root, tmp_path / "f", FACES)
-    with pytest.raises(ConfigError, match="were made with dtype = 'float16', not 'float32'"):
+    with pytest.raises(RunError, match=r"settings.dtype = 'float16', but now settings.dtype = 'float32'"):
         extract_features(root, tmp_path / "f", replace(FACES, dtype="float32"))
     extract_features(root, tmp_path / "f", replace(FACES, dtype="float32", suffix="-fine"))
     assert FeatureStore(tmp_path / "f").names() == ("face-tiny", "face-tiny-fine")
@@ -310,14 +358,14 @@ def test_a_backbone_without_finite_features_is_told_with_its_rows(
 def test_a_file_that_cannot_be_read_is_the_problem_of_its_video(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bert_folder: Path
 ) -> None:
-    original = extracting.file_digest
+    original = extracting.digest_file
 
-    def file_digest(path: Path) -> bytes:
+    def digest_file(path: Path) -> str:
         if path.name == Path(name_of("b")).name:
             raise PermissionError(13, "Permission denied")
         return original(path)
 
-    monkeypatch.setattr(extracting, "file_digest", file_digest)
+    monkeypatch.setattr(extracting, "digest_file", digest_file)
     (root / name_of("b")).write_bytes(b"as if nobody could read it")
     done = extract_features(root, tmp_path / "f", FeatureRequest(text=("bert",), text_model=str(bert_folder)))
     assert list(done.sets["bert"].problems) == [name_of("b")]

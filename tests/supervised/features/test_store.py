@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bah_mllm.core.errors import ConfigError, DataError
+from bah_mllm.core.errors import ConfigError, DataError, RunError
 from supervised.features import FeatureSet, FeatureStore
+from supervised.features.store import notes_on_features
 
 FACES = FeatureSet(name="face-resnet18", modality="visual", dim=3, settings={"weights": "abc"})
 
@@ -164,8 +165,48 @@ def test_a_set_without_flipped_twins_refuses_them(store: FeatureStore) -> None:
 
 def test_a_set_made_in_another_way_is_never_mixed_in(store: FeatureStore) -> None:
     FeatureStore(store.root).create(FACES)
-    with pytest.raises(ConfigError, match="were made with weights = 'abc', not 'xyz'"):
+    with pytest.raises(RunError, match=r"was made with settings.weights = 'abc', but now settings.weights = 'xyz'"):
         FeatureStore(store.root).create(FACES.model_copy(update={"settings": {"weights": "xyz"}}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_stand_in"),
+    [
+        ({"backbone": "resnet18", "weights": "random", "weights_digest": "00ff"}, True),  # a digest of random values
+        ({"network": "vggish", "weights": "random", "weights_digest": ""}, True),
+        ({"network": "vggish", "weights": "random", "weights_digest": "00ff"}, False),  # a file of that name
+        ({"backbone": "resnet18", "weights": "resnet18_randomcrop_rafdb", "weights_digest": "00ff"}, False),
+        ({"model": "random-walk-bert", "weights_digest": "00ff", "alignment": "words by their times"}, False),
+        ({}, False),
+    ],
+)
+def test_of_a_set_written_without_the_field_its_settings_tell_a_stand_in(
+    store: FeatureStore, settings: dict[str, str], is_stand_in: bool
+) -> None:
+    described = {"name": "old", "modality": "visual", "dim": 3, "has_flipped": False, "settings": settings}
+    folder = store.root / "old"
+    folder.mkdir()
+    (folder / "set.json").write_text(json.dumps(described))
+    info = store.info("old")
+    assert info.is_stand_in is is_stand_in
+    assert info.made_by() == described
+    store.create(info)
+    assert notes_on_features([info, FACES]) == (
+        ["features old come from random weights: a stand-in, not a result"] if is_stand_in else []
+    )
+
+
+def test_a_stand_in_is_told_by_its_field_whatever_its_weights_are_called(store: FeatureStore) -> None:
+    weights = {"weights": "random", "weights_digest": "00ff"}
+    real, random = (
+        FeatureSet(name=name, modality="visual", dim=3, settings=weights, is_stand_in=is_stand_in)
+        for name, is_stand_in in (("real", False), ("made-up", True))
+    )
+    for info in (real, random):
+        store.create(info)
+    again = FeatureStore(store.root)
+    assert [again.info(name).is_stand_in for name in ("real", "made-up")] == [False, True]
+    assert [note.split()[1] for note in notes_on_features([real, random])] == ["made-up"]
 
 
 @pytest.mark.parametrize("name", ["", "../evil", "a/b", ".hidden", "ä"])
