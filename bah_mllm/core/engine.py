@@ -17,15 +17,18 @@ class Capabilities:
 
     Args:
         sees_video: It takes the pixels of a clip; otherwise it reads text only.
+        hears: It takes the sound of a clip.
         scores_labels: It returns log-probabilities of labels.
         generates: It returns replies.
         n_frames: How many frames it takes from a window; 0 for engines that see no video.
-        frame_size_px: Height and width of the frames it takes; 0 for engines that see no video.
+        frame_size_px: Height and width of the frames it takes; 0 for engines that see no video, and before loading
+            where the checkpoint decides.
     """
 
     sees_video: bool
     scores_labels: bool
     generates: bool
+    hears: bool = False
     n_frames: int = 0
     frame_size_px: int = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-__all__ = ["import_optional", "is_installed", "load_named"]
+__all__ = ["find_named", "import_optional", "is_installed", "load_named", "load_object"]
+
+Entry = TypeVar("Entry")
 
 
 def is_installed(package: str) -> bool:
@@ -43,8 +45,8 @@ def import_optional(package: str, *, extra: str, purpose: str) -> ModuleType:
         ) from None
 
 
-def load_named(registry: Mapping[str, str], name: str, *, kind: str) -> Any:  # noqa: ANN401 - classes of any kind
-    """Return the object that a registry ("name" -> "module:Object") names.
+def find_named(registry: Mapping[str, Entry], name: str, *, kind: str) -> Entry:
+    """Return what a registry holds under a name.
 
     Raises:
         ConfigError: The name is not in the registry; says what is near and what there is.
@@ -55,5 +57,19 @@ def load_named(registry: Mapping[str, str], name: str, *, kind: str) -> Any:  # 
         raise ConfigError(
             f"There is no {kind} named {name!r}.", remedy=f"{hint}Choose one of: {', '.join(sorted(registry))}."
         )
-    module, _, attribute = registry[name].partition(":")
+    return registry[name]
+
+
+def load_object(path: str) -> Any:  # noqa: ANN401 - classes and functions of any kind
+    """Return the object at a path, "module:Object"."""
+    module, _, attribute = path.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def load_named(registry: Mapping[str, str], name: str, *, kind: str) -> Any:  # noqa: ANN401 - classes of any kind
+    """Return the object that a registry ("name" -> "module:Object") names.
+
+    Raises:
+        ConfigError: The name is not in the registry; says what is near and what there is.
+    """
+    return load_object(find_named(registry, name, kind=kind))

@@ -1,115 +1,30 @@
-"""Engines: models behind one Protocol (``bah_mllm.core.engine.Engine``). This module stays light: no torch."""
+"""Engines: models behind one Protocol (``bah_mllm.core.engine.Engine``). This module stays light: no torch.
 
-from __future__ import annotations
+How to add one: README.md beside this file.
+"""
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from bah_mllm.engines.options import EngineOptions
+from bah_mllm.engines.registry import (
+    ENGINE_FOR_DATA,
+    ENGINE_FOR_DEMO_SET,
+    ENGINES,
+    EngineEntry,
+    facts_before_loading,
+    find_engine,
+    install_command,
+    load_engine,
+    seeing_engines,
+)
 
-from bah_mllm.core.errors import ConfigError, PrerequisiteError
-from bah_mllm.core.loading import load_named
-
-if TYPE_CHECKING:
-    from bah_mllm.core.engine import Engine
-
-__all__ = ["DEFAULT_MODELS", "ENGINES", "EngineOptions", "load_engine"]
-
-ENGINES = {
-    "scripted": "bah_mllm.engines.scripted:ScriptedEngine",
-    "text": "bah_mllm.engines.text:TextEngine",
-    "video-llava": "bah_mllm.engines.video_llava:VideoLlavaEngine",
-}
-
-DEFAULT_MODELS = {"text": "smollm2", "video-llava": "LanguageBind/Video-LLaVA-7B-hf"}
-"""Engine to the model that it loads where none is named."""
-
-_CHOICES = {
-    "dtype": ("auto", "float32", "bfloat16", "float16"),
-    "quantize": (None, "4bit", "8bit"),
-    "attention": ("sdpa", "eager"),
-    "chat_template": ("auto", "chat", "raw"),
-}
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-_PACKAGES_OF_LLM = {"torch", "transformers", "safetensors", "tokenizers", "huggingface_hub"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineOptions:
-    """How to load and run a model.
-
-    Args:
-        model: Folder with safetensors, ``.gguf`` file, hub id, or a name of ``bah-mllm models list``; the engine's own
-            default where None. The scripted engine reads ``text``, ``video`` or a JSON file.
-        revision: Commit, tag or branch on the hub; None is the newest that is cached or published.
-        device: ``auto`` (the first CUDA device, else the CPU), ``cpu``, ``cuda`` or ``cuda:1``.
-        dtype: ``auto`` (bfloat16 on CUDA, float32 on the CPU), ``float32``, ``bfloat16`` or ``float16``.
-        quantize: ``4bit`` or ``8bit`` by bitsandbytes, or None. Vision tower, projector and output layer are spared.
-        attention: ``sdpa``, or ``eager`` (slower: 2.1 times measured on a CPU; for debugging).
-        batch_windows: Windows in one forward pass, at least 1. Pays on GPUs only; halved when memory runs out.
-        n_frames: Frames a window, for engines that see video; the paper takes 8.
-        wrapper: Name of the text around a prompt, for engines that know several; None is the engine's default.
-        chat_template: For ``text``: ``chat`` uses the tokenizer's chat template, ``raw`` gives the prompt alone,
-            ``auto`` takes ``chat`` where there is a template.
-        max_packed_tokens: Prompts of a window are scored together in passes of at most so many tokens (one longer
-            prompt goes alone). Bounds memory, which grows with the square.
-        seed: For the scripted engine's scores; other engines are greedy and deterministic, and record it.
-
-    Raises:
-        ConfigError: A value that is not among these.
-    """
-
-    model: str | None = None
-    revision: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    quantize: str | None = None
-    attention: str = "sdpa"
-    batch_windows: int = 1
-    n_frames: int = 8
-    wrapper: str | None = None
-    chat_template: str = "auto"
-    max_packed_tokens: int = 1024
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for option, choices in _CHOICES.items():
-            value = getattr(self, option)
-            if value not in choices:
-                names = ", ".join(str(choice) for choice in choices if choice is not None)
-                raise ConfigError(f"The engine option {option} cannot be {value!r}.", remedy=f"Choose one of: {names}.")
-        if not _DEVICE.fullmatch(self.device):
-            raise ConfigError(
-                f"The device cannot be {self.device!r}.", remedy="Choose auto, cpu, cuda, or one device such as cuda:1."
-            )
-        for option in ("batch_windows", "n_frames", "max_packed_tokens"):
-            if getattr(self, option) < 1:
-                raise ConfigError(
-                    f"The engine option {option} must be at least 1, but is {getattr(self, option)}.",
-                    remedy=f"Give {option} as a positive number.",
-                )
-
-
-def load_engine(name: str, options: EngineOptions | None = None) -> Engine:
-    """Load a model.
-
-    Args:
-        name: A key of ``ENGINES``.
-        options: How to load and run it; the defaults where None.
-
-    Raises:
-        ConfigError: There is no such engine, or an option does not fit it.
-        PrerequisiteError: A package, a device or the weights are not there.
-        EngineError: The checkpoint is there, but is not a model that this engine can run.
-    """
-    try:
-        engine_class = load_named(ENGINES, name, kind="engine")
-    except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in _PACKAGES_OF_LLM:
-            raise
-        raise PrerequisiteError(
-            f"The package {package!r} is not installed, but the engine {name!r} needs it.",
-            remedy="pip install 'bah-mllm[llm]' -c constraints.txt",
-        ) from None
-    engine: Engine = engine_class(options or EngineOptions())
-    return engine
+__all__ = [
+    "ENGINES",
+    "ENGINE_FOR_DATA",
+    "ENGINE_FOR_DEMO_SET",
+    "EngineEntry",
+    "EngineOptions",
+    "facts_before_loading",
+    "find_engine",
+    "install_command",
+    "load_engine",
+    "seeing_engines",
+]

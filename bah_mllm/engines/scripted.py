@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bah_mllm.core.engine import Capabilities
 from bah_mllm.core.errors import ConfigError, EngineError, OutOfMemoryError
 from bah_mllm.core.records import Answer, RenderedPrompt, WindowJob
-from bah_mllm.engines import EngineOptions
+from bah_mllm.engines import ENGINES, EngineOptions
 from bah_mllm.engines.batching import Batches, new_counters
 
 __all__ = ["Rule", "Script", "ScriptedEngine"]
@@ -83,7 +83,7 @@ class ScriptedEngine:
     name = "scripted"
 
     def __init__(self, options: EngineOptions) -> None:
-        model = options.model or "text"
+        model = options.model or ENGINES[self.name].default_model
         self.script = Script(sees_video=model == "video") if model in ("text", "video") else _read_script(Path(model))
         self.model = model if model in ("text", "video") else Path(model).stem
         self.capabilities = Capabilities(

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from bah_mllm.core.engine import Capabilities
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Answer, RenderedPrompt, WindowJob
-from bah_mllm.engines import DEFAULT_MODELS
+from bah_mllm.engines import ENGINES
 from bah_mllm.engines.batching import Batches, fill_in, new_counters
 from bah_mllm.engines.language_model import LanguageModel
 from bah_mllm.engines.loading import describe_model, find_checkpoint, load_model, load_tokenizer
@@ -55,7 +55,7 @@ class TextEngine:
                 remedy="Choose with --chat-template: auto, chat or raw.",
             )
         self._options = options
-        self._checkpoint = find_checkpoint(options.model or DEFAULT_MODELS[self.name], revision=options.revision)
+        self._checkpoint = find_checkpoint(options.model or ENGINES[self.name].default_model, revision=options.revision)
         self.model = self._checkpoint.name
         self.capabilities = Capabilities(sees_video=False, scores_labels=True, generates=True)
         self.counters = new_counters()

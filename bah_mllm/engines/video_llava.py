@@ -30,7 +30,7 @@ from transformers import DynamicCache, VideoLlavaForConditionalGeneration
 from bah_mllm.core.engine import Capabilities
 from bah_mllm.core.errors import ConfigError, EngineError
 from bah_mllm.core.records import Answer, Status, WindowJob
-from bah_mllm.engines import DEFAULT_MODELS
+from bah_mllm.engines import ENGINES
 from bah_mllm.engines.batching import Batches, fill_in, new_counters
 from bah_mllm.engines.language_model import LanguageModel
 from bah_mllm.engines.loading import (
@@ -136,7 +136,7 @@ class VideoLlavaEngine:
                 remedy=f"Choose one of: {', '.join(WRAPPERS)}.",
             )
         self._options = options
-        self._checkpoint = find_checkpoint(options.model or DEFAULT_MODELS[self.name], revision=options.revision)
+        self._checkpoint = find_checkpoint(options.model or ENGINES[self.name].default_model, revision=options.revision)
         config = load_config(self._checkpoint, model_type="video_llava")
         self.model = self._checkpoint.name
         self.counters = new_counters()

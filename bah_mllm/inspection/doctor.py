@@ -8,14 +8,17 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bah_mllm.core.errors import BahError
 from bah_mllm.core.loading import is_installed
+
+if TYPE_CHECKING:
+    from bah_mllm.engines import EngineEntry
 
 __all__ = ["Check", "examine", "print_report"]
 
@@ -117,7 +120,7 @@ def _devices() -> Iterator[Check]:
 
 
 def _models() -> Iterator[Check]:
-    from bah_mllm.engines import DEFAULT_MODELS
+    from bah_mllm.engines import ENGINES
     from bah_mllm.engines.models import list_models
 
     for model in list_models():
@@ -126,16 +129,17 @@ def _models() -> Iterator[Check]:
             yield Check("models", name, "ok", "ready")
         else:
             yield Check("models", name, "absent", "not on this machine", f"bah-mllm models get {name}")
-    hub_id = DEFAULT_MODELS["video-llava"]
     if not is_installed("huggingface_hub"):
         return
-    cached = importlib.import_module("huggingface_hub").try_to_load_from_cache(hub_id, "config.json")
-    if isinstance(cached, str):
-        yield Check("models", hub_id, "ok", "in the hub's cache")
-    else:
-        yield Check(
-            "models", hub_id, "absent", "not in the hub's cache", "It is downloaded (15 GB) when a run first needs it."
-        )
+    hub = importlib.import_module("huggingface_hub")
+    for entry in ENGINES.values():
+        if not entry.default_model_gb:
+            continue
+        if isinstance(hub.try_to_load_from_cache(entry.default_model, "config.json"), str):
+            yield Check("models", entry.default_model, "ok", "in the hub's cache")
+        else:
+            remedy = f"It is downloaded ({entry.default_model_gb} GB) when a run first needs it."
+            yield Check("models", entry.default_model, "absent", "not in the hub's cache", remedy)
 
 
 def _packaged_files() -> Iterator[Check]:
@@ -187,34 +191,42 @@ def _disk() -> Iterator[Check]:
 
 
 def _what_would_run(checks: list[Check]) -> Iterator[Check]:
+    from bah_mllm.engines import ENGINES
+
     state = {(check.topic, check.name): check.state for check in checks}
-    llm = state.get(("extras", "llm")) == "ok"
-    cuda = any(topic == "devices" and name.startswith("cuda:") for topic, name in state)
-    install = "pip install 'bah-mllm[llm]' -c constraints.txt"
-    needs: list[tuple[str, bool, str, str]] = [
-        ("evaluate, status, prompts, data", True, "always", ""),
-        (
-            "run --engine text (embedded model)",
-            llm and state.get(("models", "smollm2")) == "ok",
-            "torch, transformers, the model smollm2",
-            install if not llm else "bah-mllm models get smollm2",
-        ),
-        (
-            "run --engine video-llava (7B)",
-            llm and cuda,
-            "a CUDA device of 16 GiB" if llm else "torch, transformers",
-            "Use a machine with a GPU (8 GiB do with --quantize 4bit)." if llm else install,
-        ),
-        (
-            "run --quantize 4bit | 8bit",
-            llm and state.get(("extras", "quant")) == "ok",
-            "bitsandbytes",
-            "pip install 'bah-mllm[quant]' -c constraints.txt",
-        ),
-    ]
-    for name, works, wants, remedy in needs:
-        detail = "would run" if works else f"would not run well: wants {wants}"
-        yield Check("what would run", name, "ok" if works else "absent", detail, "" if works else remedy)
+    yield _would_run("evaluate, status, prompts, data", [])
+    for name, entry in ENGINES.items():
+        yield _would_run(f"run --engine {name} ({entry.default_model})", _lacks(entry, state))
+    readers = [entry for entry in ENGINES.values() if "quantize" in entry.options]
+    lacks = min((_lacks_packages(entry) for entry in readers), key=len, default=[])
+    if state.get(("extras", "quant")) != "ok":
+        lacks.append(("bitsandbytes", "pip install 'bah-mllm[quant]' -c constraints.txt"))
+    yield _would_run("run --quantize 4bit | 8bit", lacks)
+
+
+def _lacks(entry: EngineEntry, state: Mapping[tuple[str, str], State]) -> list[tuple[str, str]]:
+    """Return what an engine wants and this machine lacks, each with its remedy; what comes first is solved first."""
+    lacks = _lacks_packages(entry)
+    if state.get(("models", entry.default_model)) == "absent" and not entry.default_model_gb:
+        lacks.append((f"the model {entry.default_model}", f"bah-mllm models get {entry.default_model}"))
+    if entry.gpu_gib and not any(topic == "devices" and name.startswith("cuda:") for topic, name in state):
+        smaller = f" ({entry.gpu_gib // 2} GiB do with --quantize 4bit)" if "quantize" in entry.options else ""
+        lacks.append((f"a CUDA device of {entry.gpu_gib} GiB", f"Use a machine with a GPU{smaller}."))
+    return lacks
+
+
+def _lacks_packages(entry: EngineEntry) -> list[tuple[str, str]]:
+    from bah_mllm.engines import install_command
+
+    missing = [package for package in entry.packages if not is_installed(package)]
+    return [(", ".join(missing), install_command(entry))] if missing else []
+
+
+def _would_run(name: str, lacks: list[tuple[str, str]]) -> Check:
+    if not lacks:
+        return Check("what would run", name, "ok", "would run")
+    wants = ", ".join(want for want, _ in lacks)
+    return Check("what would run", name, "absent", f"would not run well: wants {wants}", lacks[0][1])
 
 
 def print_report(checks: list[Check]) -> None:

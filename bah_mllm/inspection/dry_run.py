@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bah_mllm.core.engine import Capabilities, EngineFacts
 from bah_mllm.core.records import RenderedPrompt
-from bah_mllm.engines import DEFAULT_MODELS, load_engine
+from bah_mllm.engines import facts_before_loading, find_engine
 from bah_mllm.pipeline.asking import Asking
 from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.pipeline.planning import RunPlan, plan_run
@@ -27,21 +24,6 @@ _BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
 _QUANTIZED_BYTES = {"4bit": 0.6, "8bit": 1.1}
 
 
-class _NotLoaded:
-    """Stands where the engine will be, so that the same planning code runs without it."""
-
-    def __init__(self, setup: Setup) -> None:
-        sees_video = setup.engine_name == "video-llava"
-        self.name = setup.engine_name
-        self.model = setup.options.model or "default"
-        self.capabilities = Capabilities(
-            sees_video=sees_video, scores_labels=True, generates=True, n_frames=setup.config.frames, frame_size_px=224
-        )
-
-    def control_markers(self) -> Sequence[str]:
-        return ()
-
-
 def dry_run(config: RunConfig) -> None:
     """Print what ``run`` would do with this configuration.
 
@@ -49,10 +31,7 @@ def dry_run(config: RunConfig) -> None:
         BahError: As ``run`` would before it loads a model.
     """
     setup = prepare(config)
-    # The scripted engine costs nothing to load, and its script says what it sees.
-    engine: EngineFacts = _NotLoaded(setup)
-    if setup.engine_name == "scripted":
-        engine = load_engine("scripted", setup.options)
+    engine = facts_before_loading(setup.engine_name, setup.options)
     check_abilities(engine, setup)
     run_plan = plan_run(setup, engine)
     n_done = sum(not row.status.is_failure for row in read_journal(setup.folder / JOURNAL_NAME))
@@ -107,9 +86,10 @@ def _estimate(setup: Setup, *, n_windows: int, n_texts: int, n_prompt_chars: int
         n_texts: How often each prompt's text is read: once a window, or once a video for a model without eyes.
         n_prompt_chars: Length of one prompt.
     """
-    if setup.engine_name == "scripted":
-        return "estimate    none: the scripted engine has no model"
-    size = _model_size(setup)
+    entry = find_engine(setup.engine_name)
+    if entry.model_class is None:
+        return f"estimate    none: the {setup.engine_name} engine has no model of transformers"
+    size = _model_size(entry.model_class, setup.options.model or entry.default_model)
     if size is None:
         return "estimate    none: the checkpoint's configuration is not on this machine"
     import torch
@@ -132,26 +112,23 @@ def _estimate(setup: Setup, *, n_windows: int, n_texts: int, n_prompt_chars: int
     )
 
 
-def _model_size(setup: Setup) -> _Size | None:
+def _model_size(model_class: str, model: str) -> _Size | None:
     """Count parameters without allocating them; None where the configuration cannot be read offline."""
     from bah_mllm.core.loading import is_installed
     from bah_mllm.engines.models import MODELS, find_model
 
     if not is_installed("transformers") or not is_installed("accelerate"):
         return None
-    model: str | Path = setup.options.model or DEFAULT_MODELS[setup.engine_name]
     import transformers
     from accelerate import init_empty_weights
 
     try:
-        if model in MODELS:
-            model = find_model(str(model))
-        config: Any = transformers.AutoConfig.from_pretrained(model, local_files_only=True)
-        kind = transformers.AutoModelForCausalLM
-        if setup.engine_name == "video-llava":
-            kind = transformers.VideoLlavaForConditionalGeneration
+        source = find_model(model) if model in MODELS else model
+        config: Any = transformers.AutoConfig.from_pretrained(source, local_files_only=True)
+        kind = getattr(transformers, model_class)
         with init_empty_weights():
-            empty = kind._from_config(config) if setup.engine_name == "video-llava" else kind.from_config(config)  # noqa: SLF001
+            # Classes that choose by the configuration make it public; those of one architecture do not.
+            empty = kind.from_config(config) if hasattr(kind, "from_config") else kind._from_config(config)  # noqa: SLF001
     except Exception:  # noqa: BLE001 - an estimate is a courtesy: whatever is wrong, the run itself will say it
         return None
     text = getattr(config, "text_config", config)

@@ -15,6 +15,7 @@ from bah_mllm.core.files import write_atomically
 from bah_mllm.core.json_output import write_json
 from bah_mllm.core.records import Level
 from bah_mllm.core.saying import say
+from bah_mllm.engines import ENGINE_FOR_DATA, ENGINES
 from bah_mllm.evaluation import Evaluation, Result
 from bah_mllm.paper.published import published_beside, published_results
 from bah_mllm.pipeline.config import load_run_config
@@ -87,8 +88,9 @@ def run_experiment(
     flags = _with_fixed(experiment, name, flags)
     if experiment.source and load_run_config(flags, config_file).data is None and flags.get("engine") is None:
         # The paper's prompts ask about pixels, and nobody wants 15 GB of weights for the demo set.
-        say("No data set and no engine are given: this is the demo set with a tiny Video-LLaVA of random weights.")
-        flags |= {"engine": "video-llava", "model": flags.get("model") or "tiny-video-llava"}
+        model = flags.get("model") or ENGINES[ENGINE_FOR_DATA].trial_model
+        say(f"No data set and no engine are given: this is the demo set with the model {model}.")
+        flags |= {"engine": ENGINE_FOR_DATA, "model": model}
     config = load_run_config(flags, config_file)
     summary = run(config)
     material = gather([summary.folder])

@@ -81,8 +81,8 @@ class RunConfig(BaseModel):
     wrapper: str | None = None
     chat_template: Literal["auto", "chat", "raw"] = "auto"
     frames: Annotated[int, Field(ge=1, le=512)] = 8
-    sampler: str = "linspace"
-    resize: str = "exact"
+    sampler: Literal["linspace", "hf", "center"] = "linspace"
+    resize: Literal["exact", "fast", "upstream"] = "exact"
     batch: Annotated[int, Field(ge=1)] = 1
     answer: Literal["score", "generate"] = "score"
     parser: str = "default"

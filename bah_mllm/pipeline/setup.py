@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,16 @@ from bah_mllm.core.notes import STAND_IN_MODEL, SYNTHETIC
 from bah_mllm.core.records import Level, Variant, Video
 from bah_mllm.cues.store import digest_cues
 from bah_mllm.dataset import Dataset, dataset_and_split, demo_root
-from bah_mllm.engines import ENGINES, EngineOptions
-from bah_mllm.media import RESIZERS, SAMPLERS
+from bah_mllm.engines import ENGINE_FOR_DATA, ENGINE_FOR_DEMO_SET, EngineOptions, find_engine, seeing_engines
+from bah_mllm.engines.models import is_stand_in
 from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.prompting import Need, PromptTemplate, find_prompt
-from bah_mllm.scoring import PARSERS
+from bah_mllm.scoring import find_parser
 
 __all__ = ["Setup", "prepare"]
 
+# Settings that EngineOptions knows by another name; those it shares with RunConfig have the same one in both.
+_SETTING_OF_OPTION = {"batch_windows": "batch", "n_frames": "frames"}
 # Settings that change how fast a run goes or where it is written, not what it finds.
 _NOT_IDENTITY = {"data", "split", "prompts", "prompts_dirs", "engine", "device", "batch", "limit", "out"}
 
@@ -67,23 +69,15 @@ def prepare(config: RunConfig) -> Setup:
     videos = dataset.videos(split)[: config.limit]
     if not videos:
         raise ConfigError(f"{dataset.name} holds no videos to run.", remedy="Run `bah-mllm data check` on it.")
-    engine_name = config.engine or ("text" if config.data is None else "video-llava")
-    for value, known, flag in (
-        (engine_name, ENGINES, "engine"),
-        (config.sampler, SAMPLERS, "sampler"),
-        (config.resize, RESIZERS, "resize"),
-        (config.parser, PARSERS, "parser"),
-    ):
-        if value not in known:
-            raise ConfigError(
-                f"There is no {flag} named {value!r}.", remedy=f"Choose --{flag} from: {', '.join(sorted(known))}."
-            )
+    engine_name = config.engine or (ENGINE_FOR_DEMO_SET if config.data is None else ENGINE_FOR_DATA)
+    entry = find_engine(engine_name)
+    find_parser(config.parser)
     templates = tuple(find_prompt(name, [Path(folder) for folder in config.prompts_dirs]) for name in config.prompts)
     _check_prompts(config, templates)
-    if config.control in ("no-video", "black-video") and engine_name == "text":
+    if config.control in ("no-video", "black-video") and entry.sees_video is False:
         raise ConfigError(
-            f"The engine text sees no video, so --control {config.control} would change nothing.",
-            remedy="Use --control with no-transcript or shuffled-transcript, or --engine video-llava.",
+            f"The engine {engine_name} sees no video, so --control {config.control} would change nothing.",
+            remedy=f"Use --control with no-transcript or shuffled-transcript, or {seeing_engines()}.",
         )
     if config.control == "shuffled-cues" and (cues_folder(config) is None or not _reads_cues(engine_name, templates)):
         raise ConfigError(
@@ -107,7 +101,7 @@ def prepare(config: RunConfig) -> Setup:
         options=_engine_options(config),
         folder=_folder(config, dataset, split, engine_name, identity),
         identity=identity,
-        notes=_notes(dataset, config),
+        notes=_notes(dataset, config, engine_name),
     )
 
 
@@ -156,19 +150,9 @@ def _variants(config: RunConfig) -> tuple[Variant, ...]:
 
 
 def _engine_options(config: RunConfig) -> EngineOptions:
-    return EngineOptions(
-        model=config.model,
-        revision=config.revision,
-        device=config.device,
-        dtype=config.dtype,
-        quantize=config.quantize,
-        attention=config.attention,
-        batch_windows=config.batch,
-        n_frames=config.frames,
-        wrapper=config.wrapper,
-        chat_template=config.chat_template,
-        seed=config.seed,
-    )
+    names = {option.name: _SETTING_OF_OPTION.get(option.name, option.name) for option in fields(EngineOptions)}
+    settings = {option: name for option, name in names.items() if name in RunConfig.model_fields}
+    return EngineOptions(**{option: getattr(config, name) for option, name in settings.items()})
 
 
 def _identity(
@@ -193,7 +177,7 @@ def _identity(
 
 def _reads_cues(engine_name: str, templates: tuple[PromptTemplate, ...]) -> bool:
     """Tell whether cues are shown: a prompt names them, or the engine may be one that gets them for the video."""
-    return engine_name != "video-llava" or any(Need.CUES in template.variables for template in templates)
+    return not find_engine(engine_name).sees_video or any(Need.CUES in template.variables for template in templates)
 
 
 def _digest_of_words(videos: tuple[Video, ...]) -> str:
@@ -217,13 +201,12 @@ def _folder(config: RunConfig, dataset: Dataset, split: str | None, engine_name:
     return Path(os.environ.get("BAH_RUNS", "runs")) / "-".join(words)
 
 
-def _notes(dataset: Dataset, config: RunConfig) -> tuple[str, ...]:
+def _notes(dataset: Dataset, config: RunConfig, engine_name: str) -> tuple[str, ...]:
     notes = []
     if dataset.is_synthetic:
         notes.append(SYNTHETIC)
     if config.cues is None and cues_folder(config) is not None:
         notes.append("cues: those that the demo set ships, in prompts that name them and in place of unseen video")
-    stand_ins = {None: dataset.is_synthetic, "smollm2": True, "tiny-video-llava": True}
-    if config.engine == "scripted" or stand_ins.get(config.model, False):
+    if is_stand_in(engine_name, config.model):
         notes.append(STAND_IN_MODEL)
     return tuple(notes)

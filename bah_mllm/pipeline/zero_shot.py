@@ -19,7 +19,7 @@ from bah_mllm.core.errors import BahError, ConfigError, EngineError
 from bah_mllm.core.files import refuse_difference
 from bah_mllm.core.records import Answer, Status, WindowJob
 from bah_mllm.core.saying import say
-from bah_mllm.engines import load_engine
+from bah_mllm.engines import load_engine, seeing_engines
 from bah_mllm.media import prefetch
 from bah_mllm.pipeline.asking import WindowTask
 from bah_mllm.pipeline.config import RunConfig
@@ -227,8 +227,7 @@ def check_abilities(engine: EngineFacts, setup: Setup) -> None:
         if not able.sees_video and not template.variables and cues_folder(setup.config) is None:
             raise ConfigError(
                 f"The prompt {template.name!r} shows nothing but the video, and the engine {engine.name} sees none.",
-                remedy="Use a prompt with the transcript, or an engine that sees: --engine video-llava, or for the "
-                "scripted engine --model video.",
+                remedy=f"Use a prompt with the transcript, or an engine that sees: {seeing_engines()}.",
             )
 
 
