@@ -59,9 +59,10 @@ def evaluate(
     """
     from bah_mllm.evaluation.events import EventRule
     from bah_mllm.paper.published import published_beside
-    from bah_mllm.pipeline.judging import JudgeOptions, gather, judge_and_print
+    from bah_mllm.pipeline.gathering import gather
+    from bah_mllm.pipeline.judging import JudgeOptions, judge_and_print
 
-    material = gather(
+    gathered = gather(
         paths or [],
         data=data,
         split=split,
@@ -79,7 +80,7 @@ def evaluate(
         pool_seeds=pool_seeds,
         events=EventRule(max_gap_frames=close_gap, min_frames=min_segment) if events else None,
     )
-    judge_and_print(material, options, json_path=json_path, published=published_beside(material.dataset.edition))
+    judge_and_print(gathered, options, json_path=json_path, published=published_beside(gathered.dataset.edition))
 
 
 def compare(
@@ -99,7 +100,8 @@ def compare(
 
     Example: bah-mllm compare runs/a runs/b
     """
-    from bah_mllm.pipeline.judging import JudgeOptions, compare_and_print, gather
+    from bah_mllm.pipeline.gathering import gather
+    from bah_mllm.pipeline.judging import JudgeOptions, compare_and_print
 
-    material = gather(paths, data=data, split=split, level=level)
-    compare_and_print(material, JudgeOptions(n_draws=draws, seed=seed), metric=metric, json_path=json_path)
+    gathered = gather(paths, data=data, split=split, level=level)
+    compare_and_print(gathered, JudgeOptions(n_draws=draws, seed=seed), metric=metric, json_path=json_path)

@@ -11,7 +11,7 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import dataset_and_split
 from bah_mllm.evaluation import read_foreign
-from bah_mllm.pipeline.judging import resolve_ids
+from bah_mllm.pipeline.gathering import resolve_ids
 from bah_mllm.predictions import COLUMNS, PredictionRow, RunStore
 
 __all__ = ["import_predictions"]

@@ -19,7 +19,8 @@ from bah_mllm.engines import ENGINE_FOR_DATA, ENGINES
 from bah_mllm.evaluation import Evaluation, Result
 from bah_mllm.paper.published import published_beside, published_results
 from bah_mllm.pipeline.config import load_run_config
-from bah_mllm.pipeline.judging import gather, judge, print_judged
+from bah_mllm.pipeline.gathering import gather
+from bah_mllm.pipeline.judging import judge, print_judged
 from bah_mllm.pipeline.zero_shot import run
 
 __all__ = ["EXPERIMENTS", "Experiment", "run_experiment"]
@@ -93,20 +94,20 @@ def run_experiment(
         flags |= {"engine": ENGINE_FOR_DATA, "model": model}
     config = load_run_config(flags, config_file)
     summary = run(config)
-    material = gather([summary.folder])
-    evaluation = judge(material, n_draws=n_draws)
-    if material.dataset.is_synthetic:
+    gathered = gather([summary.folder])
+    evaluation = judge(gathered, n_draws=n_draws)
+    if gathered.dataset.is_synthetic:
         experiment = replace(experiment, source=None)  # the paper's numbers are about people
     table = _table(experiment, evaluation)
-    markdown = _markdown(experiment, table, material.notes, evaluation)
+    markdown = _markdown(experiment, table, gathered.notes, evaluation)
     write_atomically(summary.folder / f"{name}.md", markdown.encode())
-    record = {"experiment": name, "table": table, "data_notes": list(material.notes), **evaluation.to_json()}
+    record = {"experiment": name, "table": table, "data_notes": list(gathered.notes), **evaluation.to_json()}
     write_json(record, str(summary.folder / f"{name}.json"))
     say(f"the table is in {summary.folder / f'{name}.md'}")
     if json_path is not None:
         write_json(record, json_path)
     else:
-        print_judged(evaluation, material, published=published_beside(material.dataset.edition))
+        print_judged(evaluation, gathered, published=published_beside(gathered.dataset.edition))
     return summary.n_failed > 0
 
 

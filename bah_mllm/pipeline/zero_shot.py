@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from bah_mllm.pipeline.tasks import Tasks
 from bah_mllm.predictions import Manifest, PredictionRow, RunStore, check_resumable, read_manifest
 from bah_mllm.predictions.manifest import MANIFEST_NAME
 from bah_mllm.report.progress import RunProgress, Stopwatch
-from bah_mllm.scoring import PARSERS, row_result
+from bah_mllm.scoring import PARSERS, read_answer
 
 __all__ = ["RunSummary", "check_abilities", "run"]
 
@@ -120,17 +120,8 @@ def _answer(engine: Engine, batch: Sequence[WindowTask], config: RunConfig) -> l
     for (job, questions), job_answers in zip(asked, answers, strict=True):
         is_short = job.clip is not None and job.clip.is_short
         for prompt, answer, blanks in zip(job.prompts, job_answers, questions, strict=True):
-            result = row_result(answer, prompt, PARSERS[config.parser])
-            filled = {
-                "p_positive": result.p_positive,
-                "label": result.label,
-                "status": result.status,
-                "detail": result.detail,
-                "logp": result.logp,
-                "reply": result.reply,
-                "seconds": seconds,
-                "short_clip": is_short,
-            }
+            reading = read_answer(answer, prompt, PARSERS[config.parser])
+            filled = {**asdict(reading), "seconds": seconds, "short_clip": is_short}
             rows += [PredictionRow.model_validate({**blank.model_dump(), **filled}) for blank in blanks]
     return rows
 

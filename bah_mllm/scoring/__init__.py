@@ -2,6 +2,6 @@
 
 from bah_mllm.scoring.labels import Score, p_positive
 from bah_mllm.scoring.parsing import PARSERS, Parser, find_parser
-from bah_mllm.scoring.result import Result, row_result
+from bah_mllm.scoring.reading import Reading, read_answer
 
-__all__ = ["PARSERS", "Parser", "Result", "Score", "find_parser", "p_positive", "row_result"]
+__all__ = ["PARSERS", "Parser", "Reading", "Score", "find_parser", "p_positive", "read_answer"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bah_mllm.core.errors import EngineError
 from bah_mllm.core.records import Answer, RenderedPrompt, Status
 from bah_mllm.predictions.schema import PredictionRow
-from bah_mllm.scoring import PARSERS, p_positive, row_result
+from bah_mllm.scoring import PARSERS, p_positive, read_answer
 
 LABELS = {"Non-Ambivalent": 0, "Ambivalent": 1}
 logps = st.floats(min_value=-600, max_value=0)
@@ -21,7 +21,7 @@ def prompt(labels=LABELS, n_neutralised=0):
 
 
 def result(answer, **kwargs):
-    return row_result(answer, prompt(**kwargs), PARSERS["default"])
+    return read_answer(answer, prompt(**kwargs), PARSERS["default"])
 
 
 def test_two_labels_share_the_probability_by_their_odds():
@@ -102,7 +102,7 @@ def test_a_reply_with_neither_label_is_unparsed_and_kept():
 
 
 def test_the_parser_that_is_asked_for_is_used():
-    assert row_result(Answer(reply="Happy"), prompt(), PARSERS["upstream"]).label == 1
+    assert read_answer(Answer(reply="Happy"), prompt(), PARSERS["upstream"]).label == 1
 
 
 def test_a_failure_keeps_its_status_and_reason():

@@ -10,11 +10,11 @@ from bah_mllm.core.records import Answer, RenderedPrompt, Status
 from bah_mllm.scoring.labels import p_positive
 from bah_mllm.scoring.parsing import Parser
 
-__all__ = ["Result", "row_result"]
+__all__ = ["Reading", "read_answer"]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Reading:
     """The part of a prediction row that the answer decides; fields as in ``PredictionRow``.
 
     Args:
@@ -34,8 +34,8 @@ class Result:
     reply: str | None = None
 
 
-def row_result(answer: Answer, prompt: RenderedPrompt, parser: Parser) -> Result:
-    """Return the result of one prompt on one window.
+def read_answer(answer: Answer, prompt: RenderedPrompt, parser: Parser) -> Reading:
+    """Return what the answer to one prompt on one window says.
 
     Scores that are missing or not finite are an engine error, and so is an answer without content.
 
@@ -48,21 +48,21 @@ def row_result(answer: Answer, prompt: RenderedPrompt, parser: Parser) -> Result
     note = f"{n} control marker{'s' if n > 1 else ''} in the text made harmless" if n else None
     if answer.failure is not None:
         status, reason = answer.failure
-        return Result(status=status, detail=_joined(reason, note))
+        return Reading(status=status, detail=_with_note(reason, note))
     if answer.logp is not None:
         try:
             score = p_positive(answer.logp, prompt.labels)
         except EngineError as error:
-            return Result(status=Status.ENGINE_ERROR, detail=_joined(error.problem, note))
+            return Reading(status=Status.ENGINE_ERROR, detail=_with_note(error.problem, note))
         logp = {label: float(answer.logp[label]) for label in prompt.labels}
-        return Result(p_positive=score.p_positive, detail=note, logp=logp)
+        return Reading(p_positive=score.p_positive, detail=note, logp=logp)
     if answer.reply is not None:
         reply = answer.reply.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair cannot be written
         label = parser(reply, prompt.labels)
         status = Status.UNPARSED if label is None else Status.OK
-        return Result(label=label, status=status, detail=note, reply=reply)
-    return Result(status=Status.ENGINE_ERROR, detail=_joined("The engine gave neither scores nor a reply.", note))
+        return Reading(label=label, status=status, detail=note, reply=reply)
+    return Reading(status=Status.ENGINE_ERROR, detail=_with_note("The engine gave neither scores nor a reply.", note))
 
 
-def _joined(reason: str, note: str | None) -> str:
+def _with_note(reason: str, note: str | None) -> str:
     return f"{reason} ({note})" if note else reason

@@ -1,0 +1,223 @@
+"""What is to be judged, and against what: rows of runs and files, labels of a data set, and what both agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bah_mllm.core.errors import BahError, ConfigError, DataError
+from bah_mllm.core.notes import SYNTHETIC
+from bah_mllm.core.records import Level, Variant, Video
+from bah_mllm.core.saying import say
+from bah_mllm.dataset import Dataset, dataset_and_split
+from bah_mllm.evaluation import Labels, TrainPrior, Transformed, VideoLabels, read_foreign, transform_rows
+from bah_mllm.media import probe
+from bah_mllm.pipeline.config import project_settings
+from bah_mllm.pipeline.planning import plan_videos
+from bah_mllm.predictions import Manifest, read_manifest, read_run, rows_to_frame
+from bah_mllm.predictions.manifest import MANIFEST_NAME
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from jaxtyping import Int8
+
+__all__ = ["Gathered", "collect_labels", "gather", "resolve_ids"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What is to be judged, and against what.
+
+    Args:
+        rows: Prediction rows of all runs and files, corrected ones included.
+        labels: Of the whole data set.
+        dataset: Where the labels are from.
+        split: Whose videos are judged.
+        level: Frame or video.
+        notes: What the reader of the results must know.
+        calibrations: What became of the rows under each correction asked for.
+    """
+
+    rows: pd.DataFrame
+    labels: Labels
+    dataset: Dataset
+    split: str | None
+    level: Level
+    notes: tuple[str, ...]
+    calibrations: tuple[Transformed, ...] = ()
+
+
+def gather(
+    paths: Sequence[str | Path],
+    *,
+    data: str | Path | None = None,
+    split: str | None = None,
+    level: str | None = None,
+    calibrate: Sequence[str] = (),
+    variants: bool = False,
+    with_fps: bool = False,
+) -> Gathered:
+    """Read the rows of runs and files, and the labels that they are judged against.
+
+    Args:
+        paths: Run folders, or files of predictions.
+        data: Data set with the labels; None takes the runs' own, or the demo set.
+        split: Whose videos are judged; None takes the runs' own, else ``test``.
+        level: ``frame`` or ``video``; None takes the runs' own.
+        calibrate: Corrections of ``transform_rows``; each adds its own line for every system.
+        variants: Judge answers to swapped and content-free prompts too, each as a system of its own.
+        with_fps: Look up the frame rates of the videos, for errors in seconds.
+
+    Raises:
+        BahError: A file cannot be read, a name is unknown, or the runs differ in what is not given.
+    """
+    if not paths:
+        raise ConfigError(
+            "No predictions are given.", remedy="Name a run folder or a CSV file: bah-mllm evaluate runs/<id>"
+        )
+    if level is not None and level not in list(Level):
+        raise ConfigError(f"There is no level {level!r}.", remedy="Choose --level frame or --level video.")
+    runs = [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).exists()]
+    manifests = [read_manifest(run) for run in runs]
+    root = _agreed("data", data, manifests) or project_settings().get("data")
+    split = _agreed("split", split, manifests)
+    level = Level(_agreed("level", level, manifests) or Level.FRAME)
+    dataset, split = dataset_and_split(root, split)
+    _check_fingerprints(dataset, runs, manifests)
+    labels = collect_labels(dataset, level=level, fps=_frame_rates(dataset.videos(split)) if with_fps else {})
+    rows = _collect_rows([Path(path) for path in paths], dataset)
+    if variants:
+        rows = _with_variants(rows)
+    calibrations = _calibrations(rows, calibrate, labels, level)
+    rows = _stacked([rows, *(corrected.rows for corrected in calibrations)])
+    notes = [note for manifest in manifests for note in manifest.notes]
+    if dataset.is_synthetic and not notes:
+        notes = [SYNTHETIC]
+    notes += [note for corrected in calibrations for note in corrected.notes]
+    return Gathered(rows, labels, dataset, split, level, tuple(dict.fromkeys(notes)), calibrations)
+
+
+def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True)
+
+
+def _with_variants(rows: pd.DataFrame) -> pd.DataFrame:
+    others = rows[rows["variant"] != Variant.MAIN.value]
+    names = others["system"] + " (" + others["variant"] + ")"
+    return _stacked([rows, others.assign(system=names, variant=Variant.MAIN.value)])
+
+
+def _calibrations(rows: pd.DataFrame, names: Sequence[str], labels: Labels, level: Level) -> tuple[Transformed, ...]:
+    prior = TrainPrior.count(labels, level=level)
+    prevalence = prior.overall.value if prior is not None else None
+    return tuple(transform_rows(rows, name, prevalence=prevalence) for name in names)
+
+
+def _agreed(name: str, given: str | Path | None, manifests: Sequence[Manifest]) -> str | None:
+    """Return what was given, else what the runs agree on."""
+    if given is not None:
+        return str(given)
+    key = {"data": "config", "split": "identity", "level": "config"}[name]
+    values = {getattr(manifest, key).get(name) for manifest in manifests}
+    if len(values) > 1:
+        raise ConfigError(
+            f"The runs differ in {name}: {', '.join(sorted(map(str, values)))}.", remedy=f"Say which with --{name}."
+        )
+    return values.pop() if values else None
+
+
+def _check_fingerprints(dataset: Dataset, runs: Sequence[Path], manifests: Sequence[Manifest]) -> None:
+    now = dataset.fingerprint()
+    for run, manifest in zip(runs, manifests, strict=True):
+        then = manifest.data.get("fingerprint")
+        if then is not None and then != now:
+            say(f"note: {run} was made on another state of the data set ({then[:12]}, now {now[:12]}).")
+
+
+def _collect_rows(paths: Sequence[Path], dataset: Dataset) -> pd.DataFrame:
+    import pandas as pd
+
+    tables = []
+    taken: dict[str, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"There is no run folder or file {path}.", remedy="Check the path; runs lie in runs/<id>.")
+        if path.is_dir():
+            rows = read_run(path)
+            if not rows:
+                raise DataError(f"The run {path} has no rows yet.", remedy="Wait, or start the run again to go on.")
+            table = rows_to_frame(rows)
+        else:
+            table = resolve_ids(read_foreign(path), dataset)
+        # Two runs of one system (other frames, another seed) are two systems here: neither replaces the other.
+        twice = sorted(set(table["system"]) & set(taken))
+        table["system"] = table["system"].replace({name: f"{name} [{path.name}]" for name in twice})
+        taken |= dict.fromkeys(table["system"], path)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def resolve_ids(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """Return a table of rows in which videos named by file or stem have their ids."""
+    ids = {name: _video_id(dataset, name) for name in table["video_id"].unique()}
+    return table.assign(video_id=table["video_id"].map(ids))
+
+
+def _video_id(dataset: Dataset, name: str) -> str:
+    """Return the id of a video that another tool names by file or stem; an unknown name stays, and is counted."""
+    try:
+        return dataset.video(name).video_id
+    except DataError:
+        return name
+
+
+def _frame_rates(videos: Sequence[Video]) -> dict[str, float]:
+    infos = {plan.video.video_id: plan.info for plan in plan_videos(videos, needs_media=True)}
+    return {video_id: info.fps for video_id, info in infos.items() if info is not None and info.fps is not None}
+
+
+def collect_labels(dataset: Dataset, *, level: Level, fps: Mapping[str, float]) -> Labels:
+    """Return the labels of all splits, as the evaluator takes them.
+
+    At frame level, videos whose labels are known only as segments are measured by their files; a video whose frame
+    labels cannot be read is unlabelled and said so.
+
+    Args:
+        dataset: Where they come from.
+        level: Frame labels are read at frame level only.
+        fps: Video id to frames a second, where known.
+    """
+    found = []
+    for video in dataset.videos():
+        frames = _frames_of(dataset, video) if level is Level.FRAME else None
+        found.append(
+            VideoLabels(
+                video_id=video.video_id,
+                participant_id=video.participant_id,
+                question=video.question,
+                split=video.split,
+                label=video.label,
+                frames=frames,
+                fps=fps.get(video.video_id),
+            )
+        )
+    return Labels(tuple(found))
+
+
+def _frames_of(dataset: Dataset, video: Video) -> Int8[np.ndarray, " frames"] | None:
+    try:
+        try:
+            return dataset.frame_labels(video)
+        except DataError:
+            if video.path is None:
+                raise
+            info = probe(video.path)
+            return dataset.frame_labels(video, n_frames=info.n_frames, fps=info.fps)
+    except BahError as error:
+        say(f"note: {video.video_id} counts as unlabelled: {error.problem}")
+        return None
