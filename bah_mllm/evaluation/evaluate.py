@@ -12,12 +12,11 @@ import numpy as np
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level, Variant
 from bah_mllm.evaluation import metrics
-from bah_mllm.evaluation.align import Aligned, Alignment, Population, align
+from bah_mllm.evaluation.align import Aligned, Alignment, align
 from bah_mllm.evaluation.anchors import anchor_scores
 from bah_mllm.evaluation.bootstrap import (
     DEFAULT_DRAWS,
     Drawn,
-    Sample,
     bounds_of,
     draws_and_leave_one_out,
     intervals,
@@ -25,6 +24,8 @@ from bah_mllm.evaluation.bootstrap import (
 from bah_mllm.evaluation.events import EventRule, event_scores, find_events
 from bah_mllm.evaluation.labels import Labels, TrainPrior
 from bah_mllm.evaluation.metrics import Confusion, point_metrics
+from bah_mllm.evaluation.per_draw import Sample
+from bah_mllm.evaluation.population import Population, sample_of
 from bah_mllm.evaluation.results import Estimate, Evaluation, EventResult, ItemCounts, LineIdentity, Result
 from bah_mllm.predictions import PredictionRow
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-__all__ = ["check_settings", "evaluate_rows", "sample_of"]
+__all__ = ["check_settings", "evaluate_rows"]
 
 _FEW_PARTICIPANTS = 10  # the intervals were checked with 56; with a handful, one person decides
 
@@ -105,12 +106,6 @@ def _fingerprint(items: Int[np.ndarray, " items"]) -> bytes:
 def _item_sets(aligned: Alignment) -> dict[bytes, int]:
     """Number the distinct sets of scored items in the order of the systems."""
     return {items: number for number, items in enumerate(dict.fromkeys(_fingerprint(s.items) for s in aligned.systems))}
-
-
-def sample_of(population: Population, items: Int[np.ndarray, " items"], scores: Float[np.ndarray, " items"]) -> Sample:
-    """Return some items with their scores; participants are those who have an item among them."""
-    people, participants = np.unique(population.participants[items], return_inverse=True)
-    return Sample(population.labels[items], scores, participants, len(people))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,18 @@ import numpy as np
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
-from bah_mllm.evaluation.align import Aligned, Population, align
-from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Drawn, Sample, bounds_of, draw_metrics
+from bah_mllm.evaluation.align import Aligned, align
+from bah_mllm.evaluation.bootstrap import (
+    DEFAULT_DRAWS,
+    Drawn,
+    bounds_of,
+    draw_metrics,
+)
 from bah_mllm.evaluation.evaluate import check_settings
 from bah_mllm.evaluation.labels import Labels
 from bah_mllm.evaluation.metrics import METRICS, point_metrics
+from bah_mllm.evaluation.per_draw import Sample
+from bah_mllm.evaluation.population import Population
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
@@ -228,10 +235,10 @@ def subgroup_rows(
     aligned = align(rows, labels, level=level, split=split)
     values = {name: _values(name, aligned.population, groupings) for name in groupings.names}
     left_out = {name: "it is known of no video" for name, known in values.items() if not any(known)}
-    judge = _Judge(aligned.population, groupings, threshold, n_draws, seed)
+    rater = _GroupRater(aligned.population, groupings, threshold, n_draws, seed)
     kept = {name: known for name, known in values.items() if name not in left_out}
     return Subgroups(
-        rows=tuple(_of_system(system, judge, kept) for system in aligned.systems),
+        rows=tuple(_of_system(system, rater, kept) for system in aligned.systems),
         left_out=MappingProxyType(left_out),
         level=level.value,
         split=split,
@@ -266,7 +273,7 @@ class _Judged(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class _GroupRater:
     """Judges groups of one population with the same settings."""
 
     population: Population
@@ -314,21 +321,21 @@ def _reason(labels: Int[np.ndarray, " items"], n_participants: int, min_particip
     return None
 
 
-def _of_system(system: Aligned, judge: _Judge, values: Mapping[str, Sequence[str]]) -> SystemSubgroups:
+def _of_system(system: Aligned, rater: _GroupRater, values: Mapping[str, Sequence[str]]) -> SystemSubgroups:
     groups: list[Group] = []
     gaps: list[Gap] = []
     n_without: dict[str, int] = {}
     for grouping, of_video in values.items():
-        of_item = np.array(of_video)[judge.population.videos[system.items]]
+        of_item = np.array(of_video)[rater.population.videos[system.items]]
         n_without[grouping] = int((of_item == "").sum())
         judged = []
         for value in sorted(set(of_video) - {""}):
-            found = judge.group(system, of_item == value, grouping=grouping, value=value)
+            found = rater.group(system, of_item == value, grouping=grouping, value=value)
             groups.append(found if isinstance(found, Group) else found.group)
             if not isinstance(found, Group):
                 judged.append(found)
         if len(judged) > 1:
-            gaps += [_gap(judged, name) for name in judge.groupings.metrics]
+            gaps += [_gap(judged, name) for name in rater.groupings.metrics]
     return SystemSubgroups(
         system.system, system.window_frames, system.aggregation, tuple(groups), tuple(gaps), MappingProxyType(n_without)
     )

@@ -15,12 +15,18 @@ import numpy as np
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
-from bah_mllm.evaluation.align import Aligned, Population, align
-from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Sample, bounds_of, draw_metrics
+from bah_mllm.evaluation.align import Aligned, align
+from bah_mllm.evaluation.bootstrap import (
+    DEFAULT_DRAWS,
+    bounds_of,
+    draw_metrics,
+)
 from bah_mllm.evaluation.counts import f1_from_counts
-from bah_mllm.evaluation.evaluate import check_settings, sample_of
+from bah_mllm.evaluation.evaluate import check_settings
 from bah_mllm.evaluation.labels import Labels
 from bah_mllm.evaluation.metrics import HARD_METRICS
+from bah_mllm.evaluation.per_draw import Sample
+from bah_mllm.evaluation.population import Population, sample_of
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bah_mllm.evaluation import ComparisonMatrix
-from bah_mllm.evaluation.compare import Pair
+from bah_mllm.evaluation.matrix import Pair
 from bah_mllm.report.numbers import difference
 
 __all__ = ["print_matrix"]

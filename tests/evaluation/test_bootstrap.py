@@ -12,12 +12,11 @@ import sklearn.metrics
 from bah_mllm.core.errors import DataError
 from bah_mllm.evaluation import metrics
 from bah_mllm.evaluation.bootstrap import (
-    Sample,
     draw_participants,
     intervals,
-    metrics_per_draw,
     paired_bootstrap,
 )
+from bah_mllm.evaluation.per_draw import Sample, metrics_per_draw
 
 NAMES = metrics.METRICS
 
@@ -78,7 +77,7 @@ def test_blocks_do_not_change_the_outcome(monkeypatch):
     sample = make_sample(np.random.default_rng(4), "distinct")
     counts = draw_participants(6, n_draws=30, seed=1)
     whole = metrics_per_draw(sample, counts)
-    monkeypatch.setattr("bah_mllm.evaluation.bootstrap._CELLS_AT_ONCE", 64)
+    monkeypatch.setattr("bah_mllm.evaluation.per_draw._CELLS_AT_ONCE", 64)
     for name, values in metrics_per_draw(sample, counts).items():
         np.testing.assert_allclose(values, whole[name], atol=1e-12)
 

@@ -11,7 +11,8 @@ import sklearn.metrics
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation import Labels, VideoLabels, compare_all, compare_rows
-from bah_mllm.evaluation.compare import agreement, holm
+from bah_mllm.evaluation.matrix import holm
+from bah_mllm.evaluation.shared_labels import labels_in_common
 from bah_mllm.predictions import PredictionRow
 
 N = 30
@@ -54,7 +55,7 @@ def test_agreement_is_that_of_scikit_learn():
     rng = np.random.default_rng(4)
     labels, first = rng.integers(0, 2, 80), rng.random(80) < 0.6
     second = np.where(rng.random(80) < 0.3, ~first, first)
-    found = agreement(labels, first, second)
+    found = labels_in_common(labels, first, second)
     assert found.kappa == pytest.approx(sklearn.metrics.cohen_kappa_score(first, second))
     assert found.share_equal == pytest.approx(sklearn.metrics.accuracy_score(first, second))
     wrong, other_wrong = set(np.flatnonzero(first != labels)), set(np.flatnonzero(second != labels))
@@ -66,9 +67,9 @@ def test_agreement_is_that_of_scikit_learn():
 
 def test_constant_systems_have_no_kappa_and_perfect_ones_no_overlap_of_errors():
     always = np.ones(4, dtype=bool)
-    assert agreement(np.array([1, 0, 1, 0]), always, always).kappa is None
-    assert agreement(np.array([1, 1, 1, 1]), always, always).error_overlap is None
-    assert agreement(np.array([1, 0, 1, 0]), always, ~always).kappa == 0.0
+    assert labels_in_common(np.array([1, 0, 1, 0]), always, always).kappa is None
+    assert labels_in_common(np.array([1, 1, 1, 1]), always, always).error_overlap is None
+    assert labels_in_common(np.array([1, 0, 1, 0]), always, ~always).kappa == 0.0
 
 
 def test_the_videos_that_changed_most_come_first_and_unchanged_ones_not_at_all():
