@@ -124,6 +124,19 @@ class AdaptationRecipe(BaseModel):
             raise ValueError("the method source_only has no options")
         return self
 
+    @property
+    def system(self) -> str:
+        """What rows and tables call the method."""
+        return f"{self.name} faithful" if self.faithful else self.name
+
+    def decisive(self) -> dict[str, Any]:
+        """Return all that decides about results, as plain values."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        for loop in (plain["loop"], plain["source_training"]["loop"], (plain["subject_stage"] or {}).get("loop")):
+            if loop is not None:
+                del loop["device"], loop["tensorboard"]
+        return plain
+
     def method_options(self) -> Any:  # noqa: ANN401 - of the method's class
         """Return the options as the method's strategy takes them."""
         return _OPTIONS[self.method].model_validate(

@@ -14,57 +14,41 @@ frame, on which a frame model is trained and then adapted.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch.nn import functional
 
 from bah_mllm.core.errors import ConfigError, DataError, RunError
 from bah_mllm.core.files import digest_file, write_atomically
 from bah_mllm.core.records import Video
 from bah_mllm.core.saying import say
-from bah_mllm.core.timeline import plan_windows
 from bah_mllm.dataset import Dataset
-from supervised.adaptation.domains import Domain
+from supervised.adaptation.frames import FrameTable, labels_of, read_frames
 from supervised.adaptation.recipe import AdaptationRecipe, SourceTraining
+from supervised.adaptation.representation import Representation
 from supervised.adaptation.with_source import Labelled
 from supervised.features.store import FeatureStore
-from supervised.models import FeatureModel, build_model, load_feature_model, save_model
+from supervised.models import build_model, load_feature_model, save_model
 from supervised.models.mlp import Mlp
 from supervised.records import VideoFeatures
-from supervised.training.data import (
-    LoadedVideos,
-    Standard,
-    TrainingWindow,
-    fit_standard,
-    load_standard,
-    load_videos,
-    make_batch,
-    save_standard,
-)
+from supervised.training.data import Standard, fit_standard, load_standard, load_videos, save_standard
 from supervised.training.loop import fit
 
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int8, Int64
-
 __all__ = [
-    "FrameTable",
-    "Representation",
     "SourceModel",
     "load_source",
     "make_source",
-    "read_frames",
     "source_digest",
     "source_features",
+    "source_videos",
 ]
 
 _ABOUT = "source.json"
-_USUAL_FPS = 24.0  # of BAH's videos, where a file does not tell
 
 
 class _About(BaseModel):
@@ -80,51 +64,6 @@ class _About(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Representation:
-    """How a video becomes what a frame model takes.
-
-    Args:
-        features: Modality to the name of its feature set.
-        standard: Of what the frame model takes.
-        encoder: The model that makes embeddings; None where the features are taken as they are.
-        encoder_standard: Of what the encoder takes.
-        window_frames: Of the encoder; None takes whole videos.
-        hop_frames: Of the encoder.
-    """
-
-    features: dict[str, str]
-    standard: Standard = field(default_factory=Standard)
-    encoder: FeatureModel | None = None
-    encoder_standard: Standard = field(default_factory=Standard)
-    window_frames: int | None = None
-    hop_frames: int | None = None
-
-    def load(
-        self, store: FeatureStore, dataset: Dataset, videos: Sequence[Video], *, flipped: bool = False
-    ) -> LoadedVideos:
-        """Return videos with their features, or with an embedding in the place of them; their mirrored twins too."""
-        loaded = load_videos(store, self.features, dataset, videos, flipped=flipped)
-        if self.encoder is None:
-            return loaded
-        return loaded._replace(videos=[_encoded(self.encoder, video, self) for video in loaded.videos])
-
-    def read(
-        self,
-        store: FeatureStore,
-        dataset: Dataset,
-        videos: Sequence[Video],
-        *,
-        flipped: bool = False,
-        is_valid_only: bool = False,
-    ) -> FrameTable:
-        """Return the labelled frames of videos as the frame model takes them; see ``read_frames``."""
-        loaded = self.load(store, dataset, videos, flipped=flipped)
-        name = next(iter(self.features.values()))
-        fps = {video.video_id: store.read(name, video.video_id).fps for video in loaded.videos}
-        return read_frames(loaded.videos, self.standard, fps, is_valid_only=is_valid_only)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class SourceModel:
     """A source model.
 
@@ -137,123 +76,6 @@ class SourceModel:
     model: Mlp
     representation: Representation
     share_positive: float | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameTable:
-    """Labelled frames of some videos, and where they are from.
-
-    Args:
-        domain: The frames, in order of videos and time.
-        video_ids: Of the domain's video numbers.
-        participant_ids: Of the domain's subject numbers.
-        frame: Number of each row in its video.
-        is_valid: Whether any modality says something of the frame.
-    """
-
-    domain: Domain
-    video_ids: tuple[str, ...]
-    participant_ids: tuple[str, ...]
-    frame: Int64[np.ndarray, " n"]
-    is_valid: Bool[np.ndarray, " n"]
-
-
-def read_frames(
-    videos: Sequence[VideoFeatures],
-    standard: Standard,
-    fps: Mapping[str, float | None],
-    *,
-    is_valid_only: bool = False,
-) -> FrameTable:
-    """Return the labelled frames of videos as rows, modalities side by side, in the precision of the store.
-
-    Args:
-        videos: With features; mirrored twins are kept where every video has one.
-        standard: How features are standardised.
-        fps: Frames a second by video; 24 where unknown.
-        is_valid_only: Leave frames out of which no modality says anything.
-    """
-    people = {one: number for number, one in enumerate(dict.fromkeys(video.participant_id for video in videos))}
-    labels = [_labels(video) for video in videos]
-    valid = [np.any(list(video.is_valid.values()), axis=0) for video in videos]
-    rows = [np.flatnonzero((y >= 0) & (ok | (not is_valid_only))) for y, ok in zip(labels, valid, strict=True)]
-    of_video = np.repeat(np.arange(len(videos)), [len(one) for one in rows])
-    frame = np.concatenate([np.zeros(0, np.int64), *rows])
-    rates = np.array([fps.get(video.video_id) or _USUAL_FPS for video in videos])
-    subject = np.array([people[video.participant_id] for video in videos], np.int64)
-    has_flipped = bool(videos) and all(video.flipped for video in videos)
-    domain = Domain(
-        torch.from_numpy(_stacked(videos, rows, standard, flipped=False)),
-        torch.from_numpy(_at(labels, rows).astype(np.int64)),
-        torch.from_numpy(subject[of_video]),
-        torch.from_numpy(of_video),
-        torch.from_numpy(frame / rates[of_video]),
-        torch.from_numpy(_stacked(videos, rows, standard, flipped=True)) if has_flipped else None,
-    )
-    ids = tuple(video.video_id for video in videos)
-    return FrameTable(domain, ids, tuple(people), frame, _at(valid, rows).astype(bool))
-
-
-def _labels(video: VideoFeatures) -> Int8[np.ndarray, " frames"]:
-    return np.full(video.n_frames, -1, np.int8) if video.frame_labels is None else video.frame_labels
-
-
-def _at(values: Sequence[np.ndarray], rows: Sequence[Int64[np.ndarray, " rows"]]) -> np.ndarray:
-    return np.concatenate([np.zeros(0, np.int8), *(one[places] for one, places in zip(values, rows, strict=True))])
-
-
-def _stacked(
-    videos: Sequence[VideoFeatures], rows: Sequence[Int64[np.ndarray, " rows"]], standard: Standard, *, flipped: bool
-) -> Float[np.ndarray, "n dim"]:
-    """Return the chosen rows of all videos; filled video by video, so that they are held once only."""
-    if not videos:
-        return np.zeros((0, 1), np.float32)
-    kind = np.result_type(*(values.dtype for video in videos for values in video.features.values()))
-    n_columns = sum(values.shape[1] for values in videos[0].features.values())
-    stacked: np.ndarray = np.empty((sum(len(one) for one in rows), n_columns), kind)
-    start = 0
-    for video, of_video in zip(videos, rows, strict=True):
-        stacked[start : start + len(of_video)] = _side_by_side(video, standard, of_video, flipped=flipped)
-        start += len(of_video)
-    return stacked
-
-
-def _side_by_side(
-    video: VideoFeatures, standard: Standard, rows: Int64[np.ndarray, " rows"], *, flipped: bool
-) -> Float[np.ndarray, "rows dim"]:
-    chosen = {**video.features, **video.flipped} if flipped else video.features
-    columns = [standard.apply(name, values[rows], video.is_valid[name][rows]) for name, values in chosen.items()]
-    return np.concatenate(columns, axis=1)
-
-
-def _encoded(encoder: FeatureModel, video: VideoFeatures, how: Representation) -> VideoFeatures:
-    """Return a video whose one feature, under the leading modality's name, is the encoder's embedding."""
-    lead = next(iter(video.features))
-    flipped = {lead: _embedding(encoder, video, how, flipped=True)} if video.flipped else {}
-    is_valid = np.any(list(video.is_valid.values()), axis=0)
-    embedding = _embedding(encoder, video, how, flipped=False)
-    return replace(video, features={lead: embedding}, is_valid={lead: is_valid}, flipped=flipped)
-
-
-def _embedding(
-    encoder: FeatureModel, video: VideoFeatures, how: Representation, *, flipped: bool
-) -> Float[np.ndarray, "frames width"]:
-    """Return the embedding of every frame, overlapping windows averaged."""
-    length = encoder.window_frames or how.window_frames or video.n_frames
-    total: np.ndarray | None = None
-    n_covering = np.zeros((video.n_frames, 1), np.float32)
-    for window in plan_windows(video.n_frames, window_frames=length, hop_frames=how.hop_frames):
-        windows = [TrainingWindow(0, window)]
-        batch = make_batch([video], windows, index=[0], standard=how.encoder_standard, flipped=[flipped])
-        missing = (encoder.window_frames or len(window)) - len(window)  # of a video too short for a fixed window
-        rows = {name: functional.pad(values, (0, 0, 0, missing)) for name, values in batch.features.items()}
-        with torch.no_grad():
-            found = encoder.embed(rows, functional.pad(batch.is_real, (0, missing)))[0, : len(window)].float().numpy()
-        total = np.zeros((video.n_frames, found.shape[1]), np.float32) if total is None else total
-        total[window.start : window.stop] += found
-        n_covering[window.start : window.stop] += 1
-    assert total is not None  # a video has at least one frame
-    return total / n_covering
 
 
 def make_source(
@@ -283,7 +105,7 @@ def make_source(
     if checkpoint is not None and (checkpoint / _ABOUT).exists():
         return _keep(folder, load_source(checkpoint), "checkpoint")
     model, how = (None, Representation(dict(recipe.features))) if checkpoint is None else _read_trained(checkpoint)
-    videos = [video for split in recipe.source_splits if split in dataset.splits for video in dataset.videos(split)]
+    videos = source_videos(recipe, dataset)
     if model is not None:
         loaded = load_videos(store, how.features, dataset, videos).videos
         return _keep(folder, SourceModel(model, how, _share_positive(loaded)), "checkpoint")
@@ -326,7 +148,7 @@ def _train(settings: SourceTraining, table: FrameTable, modality: str, folder: P
 
 def _share_positive(videos: Sequence[VideoFeatures]) -> float | None:
     """Return the share of A/H among labelled frames of which a modality says something; None without any."""
-    labels = [_labels(video)[np.any(list(video.is_valid.values()), axis=0)] for video in videos]
+    labels = [labels_of(video)[np.any(list(video.is_valid.values()), axis=0)] for video in videos]
     n_positive, n = (sum(int((one >= least).sum()) for one in labels) for least in (1, 0))
     return n_positive / n if n else None
 
@@ -371,6 +193,11 @@ def load_source(folder: Path) -> SourceModel:
         encoder_standard = load_standard(folder / "encoder")
         how = replace(how, encoder=load_feature_model(folder / "encoder"), encoder_standard=encoder_standard)
     return SourceModel(cast("Mlp", load_feature_model(folder)), how, about.share_positive)
+
+
+def source_videos(recipe: AdaptationRecipe, dataset: Dataset) -> list[Video]:
+    """Return the videos of the source, as far as the data set has the splits that the recipe names."""
+    return [video for split in recipe.source_splits if split in dataset.splits for video in dataset.videos(split)]
 
 
 def source_digest(checkpoint: Path) -> str:

@@ -13,9 +13,10 @@ from torch import nn
 
 from bah_mllm.evaluation.metrics import f1_positive
 from supervised.adaptation.domains import Domain, score_rows
+from supervised.adaptation.frames import FrameTable
 from supervised.adaptation.protocol import PARTS, TargetSplit, TargetSplitName, split_target
 from supervised.adaptation.recipe import AdaptationRecipe
-from supervised.adaptation.source import FrameTable, SourceModel
+from supervised.adaptation.source import SourceModel
 from supervised.adaptation.source_free import Nrc, Shot
 from supervised.adaptation.with_source import Labelled, Mmd, SubjectBased, SubjectPairs
 from supervised.models import FeatureModel, load_feature_model, save_model
@@ -25,12 +26,29 @@ from supervised.training.loop import NotFiniteError, fit
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
-__all__ = ["Setting", "TargetOutcome", "adapt_target", "needs_source_frames", "start_model"]
+__all__ = ["Setting", "TargetFit", "TargetOutcome", "adapt_target", "needs_source_frames", "start_model"]
 
 _SMALLEST_TRAINING = 2  # a single frame can be neither normalised nor compared
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFit:
+    """What training on a target left besides the model.
+
+    Args:
+        selected_epoch: Epoch whose weights were judged; None where nothing was trained.
+        log: What the strategy tells (refreshes of pseudo-labels).
+        notes: What a reader should know: why nothing was trained, why the last epoch was taken ...
+        problem: Why the method failed; None where it did not.
+    """
+
+    selected_epoch: int | None = None
+    log: list[dict[str, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TargetOutcome:
     """What became of one target.
 
@@ -42,10 +60,7 @@ class TargetOutcome:
         p_source: What the source model says of them.
         p: What the adapted model says; None where the method failed.
         sizes: Frames with (``_ah``) and without (``_n``) A/H in each part, and ``left_out``.
-        selected_epoch: Epoch whose weights were judged; None where nothing was trained.
-        log: What the strategy tells (refreshes of pseudo-labels).
-        notes: What a reader should know: why nothing was trained, why the last epoch was taken ...
-        problem: Why the method failed.
+        fitted: What training left.
     """
 
     participant_id: str
@@ -55,10 +70,7 @@ class TargetOutcome:
     p_source: Float[np.ndarray, " test"]
     p: Float[np.ndarray, " test"] | None
     sizes: dict[str, int]
-    selected_epoch: int | None = None
-    log: list[dict[str, float]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    problem: str | None = None
+    fitted: TargetFit
 
 
 def needs_source_frames(method: str) -> bool:
@@ -90,7 +102,7 @@ def start_model(
     return load_feature_model(folder)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Setting:
     """What all targets share.
 
@@ -137,37 +149,26 @@ def adapt_target(setting: Setting, target: FrameTable, *, participant_id: str, f
     )
     train = target.domain.take(split.train[target.is_valid[split.train]])
     val, test = target.domain.take(split.val), target.domain.take(split.test)
-    model, fitted = deepcopy(setting.start), _Fitted()
+    model, fitted = deepcopy(setting.start), TargetFit()
     if setting.recipe.method != "source_only":
         fitted = _fit(setting, model, train, val, folder)
     videos = target.domain.video.numpy()[split.test]
     return TargetOutcome(
-        participant_id,
-        tuple(target.video_ids[number] for number in videos),
-        target.frame[split.test],
-        labels[split.test],
-        score_rows(setting.source.model, test),
-        None if fitted.problem is not None else score_rows(model, test),
-        _sizes(labels, split),
-        fitted.selected_epoch,
-        fitted.log,
-        fitted.notes,
-        fitted.problem,
+        participant_id=participant_id,
+        video_ids=tuple(target.video_ids[number] for number in videos),
+        frames=target.frame[split.test],
+        labels=labels[split.test],
+        p_source=score_rows(setting.source.model, test),
+        p=None if fitted.problem is not None else score_rows(model, test),
+        sizes=_sizes(labels, split),
+        fitted=fitted,
     )
 
 
-@dataclass(slots=True)
-class _Fitted:
-    selected_epoch: int | None = None
-    log: list[dict[str, float]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    problem: str | None = None
-
-
-def _fit(setting: Setting, model: FeatureModel, train: Domain, val: Domain, folder: Path) -> _Fitted:
+def _fit(setting: Setting, model: FeatureModel, train: Domain, val: Domain, folder: Path) -> TargetFit:
     """Train a model on a target, in place."""
     if len(train) < _SMALLEST_TRAINING:
-        return _Fitted(notes=[f"{len(train)} frames to train on: the starting model is judged as it is"])
+        return TargetFit(notes=[f"{len(train)} frames to train on: the starting model is judged as it is"])
     recipe = setting.recipe
     assert recipe.loop is not None  # every method that trains has one
     strategy = _strategy(setting, train, n_epochs=recipe.loop.epochs)
@@ -180,9 +181,10 @@ def _fit(setting: Setting, model: FeatureModel, train: Domain, val: Domain, fold
     try:
         fitted = fit(model, strategy, settings, folder=folder, seed=setting.seed, validate=_validate(val), quiet=True)
     except NotFiniteError as error:  # a damaged checkpoint is no outcome of the method, and ends the run
-        return _Fitted(notes=notes, problem=error.problem)
+        return TargetFit(notes=notes, problem=error.problem)
     save_model(folder, model)
-    return _Fitted(fitted.selected_epoch, list(getattr(strategy, "refreshes", [])), notes)
+    log = strategy.refreshes if isinstance(strategy, SubjectBased) else []
+    return TargetFit(selected_epoch=fitted.selected_epoch, log=log, notes=notes)
 
 
 def _validate(val: Domain) -> Callable[[nn.Module], Mapping[str, float | None]]:

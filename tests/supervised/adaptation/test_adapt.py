@@ -47,8 +47,8 @@ def test_rows_are_those_of_the_test_frames_and_the_evaluator_reads_them(run, tmp
     assert len(rows) == 2 * n_test
     assert {row.system for row in rows} == {"mmd", "source_only"}
     evaluation = bah_mllm.evaluate(tmp_path / "run", n_draws=0)
-    found = {result.system: result for result in evaluation.rows}
-    assert found["mmd"].n == n_test
+    found = {result.identity.system: result for result in evaluation.rows}
+    assert found["mmd"].counts.n == n_test
 
 
 def test_metrics_by_target_are_those_of_its_rows(run, tmp_path, demo):
@@ -108,7 +108,8 @@ def save(*arguments):
     if count == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
 loop._save = save
-from supervised.flows.adapt import adapt, AdaptRequest
+from supervised.adaptation.request import AdaptRequest
+from supervised.flows.adapt import adapt
 adapt(AdaptRequest.model_validate_json(Path(sys.argv[1]).read_text()))
 """
 
@@ -173,11 +174,11 @@ def test_a_folder_is_not_gone_on_with_where_features_have_changed(has_source, wh
 
 
 def test_source_frames_are_shared_by_processes_and_gone_in_the_end(run, tmp_path, demo, features, monkeypatch):
+    from supervised.adaptation import workers
     from supervised.adaptation.domains import Domain
-    from supervised.flows import adapt as flow
 
     mapped: list[Domain] = []
-    monkeypatch.setattr(flow, "map_domain", lambda folder: mapped.append(map_domain(folder)) or mapped[-1])
+    monkeypatch.setattr(workers, "map_domain", lambda folder: mapped.append(map_domain(folder)) or mapped[-1])
     run("mmd", tmp_path / "run", "loop.epochs=1", targets=("90007",))
     assert not (tmp_path / "run/source_frames").exists()
     (frames,) = mapped
@@ -226,7 +227,7 @@ def test_a_temporal_model_gives_embeddings_that_are_adapted(tmp_path, features):
 
 
 def test_an_encoder_of_fixed_windows_embeds_every_frame_of_shorter_and_longer_videos():
-    from supervised.adaptation.source import Representation, _encoded
+    from supervised.adaptation.representation import Representation
     from supervised.models import build_model
     from supervised.records import VideoFeatures
 
@@ -237,7 +238,7 @@ def test_an_encoder_of_fixed_windows_embeds_every_frame_of_shorter_and_longer_vi
         features = {name: rng.normal(size=(n_frames, dim)).astype(np.float32) for name, dim in dims.items()}
         valid = dict.fromkeys(dims, np.ones(n_frames, bool))
         video = VideoFeatures("v", "p", None, None, n_frames, features, valid, None, None)
-        found = _encoded(encoder, video, Representation({}))
+        found = Representation({}, encoder=encoder).encoded(video)
         assert list(found.features) == ["visual"]
         assert len(found.features["visual"]) == n_frames
         assert np.isfinite(found.features["visual"]).all()
