@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
-from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.timeline import Length
+from bah_mllm.paper.experiments import ExperimentRequest, find_experiment, names_by_half, run_experiment
 
 __all__ = ["diff", "experiment", "import_", "run", "status"]
 
@@ -142,11 +141,7 @@ def _as_settings(options: Mapping[str, Any]) -> dict[str, Any]:
 def experiment(
     name: Annotated[
         str,
-        typer.Argument(
-            help="Zero-shot: table19, table20, table21, or prompts for prompts of your own. Supervised: table5, "
-            "table6, table7, table14, table15, table16, table17, figure12. Adaptation: table22, with 23 to 26 and "
-            "figure 13."
-        ),
+        typer.Argument(help=" ".join(f"{half}: {', '.join(names)}." for half, names in names_by_half().items())),
     ],
     *,
     features: Annotated[Path, typer.Option(help="Supervised only: folder that `bah-mllm features` wrote.")] = Path(
@@ -176,91 +171,20 @@ def experiment(
 
     Example: bah-mllm experiment table20 --data BAH_DB
     """
-    supervised_only = {"--features": features != Path("features"), "--seeds": seeds != "0", "--set": bool(set_)}
-    adaptation_only = {"--source": bool(source), "--target-split": target_split != "frame", "--workers": workers > 1}
-    if name in _SUPERVISED:
-        _refuse_given(name, adaptation_only)
-        request = _supervised_request(name, _as_settings(run_options), features, parse_seeds(seeds), set_ or ())
-        _supervised_experiment(name, {**request, "n_draws": draws}, json_path)
-        return 0
-    if name == "table22":
-        request = _supervised_request(name, _as_settings(run_options), features, parse_seeds(seeds), set_ or ())
-        more: dict[str, Any] = {"source": source, "target_split": target_split, "workers": workers}
-        if not run_options.get("out"):
-            more["out"] = Path(f"runs/table22-{target_split}")
-        return _adaptation_experiment({**request, **more}, json_path)
-    from bah_mllm.paper.prompts import EXPERIMENTS, run_experiment
-
-    if name not in EXPERIMENTS:
-        there = ", ".join((*EXPERIMENTS, *_SUPERVISED, "table22"))
-        raise ConfigError(f"There is no experiment {name!r}.", remedy=f"Choose one of: {there}.")
-    _refuse_given(name, supervised_only | adaptation_only)
-    failed = run_experiment(name, _as_settings(run_options), config_file=config, n_draws=draws, json_path=json_path)
-    return 3 if failed else 0
-
-
-_SUPERVISED = ("table5", "table6", "table7", "table14", "table15", "table16", "table17", "figure12")
-
-
-def _refuse_given(name: str, is_given: Mapping[str, bool]) -> None:
-    """Refuse options of other experiments: silently left out, they would pass for something that was done."""
-    strange = [option for option, given in is_given.items() if given]
-    if strange:
-        raise ConfigError(f"The experiment {name} takes no {strange[0]}.", remedy=f"Leave {strange[0]} out.")
-
-
-def _supervised_request(
-    name: str, settings: Mapping[str, Any], features: Path, seeds: Sequence[int], overrides: Sequence[str]
-) -> dict[str, Any]:
-    """Return what a supervised experiment takes, and refuse options that are about language models."""
-    taken = {"data", "split", "out", *(("windows",) if name in ("table14", "figure12") else ())}
-    strange = sorted(key for key, value in settings.items() if value not in (None, []) and key not in taken)
-    if strange:
-        raise ConfigError(
-            f"The experiment {name} takes no {strange[0]}.",
-            remedy="Give --data, --split, --features, --seeds or --set.",
-        )
-    windows = [Length.parse(text).frames for text in settings.get("windows") or []]
-    if None in windows:
-        raise ConfigError(f"The windows of {name} are counted in frames.", remedy="Write --window 120.")
-    return {
-        "data": settings.get("data"),
-        "split": settings.get("split"),
-        "features": features,
-        "out": Path(settings.get("out") or "runs/supervised"),
-        "seeds": tuple(seeds),
-        "overrides": tuple(overrides),
-        "windows": tuple(windows),
-    }
-
-
-def _supervised_experiment(name: str, request: Mapping[str, Any], json_path: str | None) -> None:
-    require_supervised()
-    from bah_mllm.paper.fusion import ExperimentRequest, run_supervised_experiment
-    from bah_mllm.pipeline.judging import evaluate
-
-    run_supervised_experiment(name, ExperimentRequest(**request), judge=evaluate, json_path=json_path)
-
-
-def _adaptation_experiment(request: Mapping[str, Any], json_path: str | None) -> int:
-    require_supervised()
-    from bah_mllm.core.json_output import check_json_path, write_json
-    from bah_mllm.paper.adaptation import adaptation_experiment
-    from supervised.adaptation.report import experiment_lines
-
-    check_json_path(json_path)
-    if len(request["seeds"]) != 1:
-        raise ConfigError(
-            f"The experiment table22 takes one seed, but got {len(request['seeds'])}.",
-            remedy="Give one, and another --out for each: its deviations are over participants.",
-        )
-    kept = ("data", "split", "features", "overrides", "out", "source", "target_split", "workers")
-    found = adaptation_experiment(seed=request["seeds"][0], **{name: request[name] for name in kept})
-    if json_path is not None:
-        write_json(found, json_path)
-    else:
-        typer.echo("\n".join(experiment_lines(found)))
-    return 3 if found["failed"] else 0
+    request = ExperimentRequest(
+        settings=_as_settings(run_options),
+        config_file=config,
+        features=features,
+        seeds=parse_seeds(seeds),
+        overrides=tuple(set_ or ()),
+        source=source,
+        target_split=target_split,
+        workers=workers,
+        n_draws=draws,
+    )
+    if find_experiment(name).kind.trains:
+        require_supervised()
+    return 3 if run_experiment(name, request, json_path=json_path) else 0
 
 
 def _take_options_of_run(command: Callable[..., int]) -> None:

@@ -1,70 +1,103 @@
-"""Figure 12: how the length of the context changes results, without and with padding counted as frames."""
+"""Figure 12: how the length of the context changes results, without and with padding counted as frames.
+
+The published code repeats the last frame of a video that is shorter than the window, and counts the repeated frames in
+its metrics; most of these are easy negatives, and the longer the window the more of them there are. Both ways are
+judged by the evaluator on run folders: that of ``bah-mllm predict``, and one beside it with rows of repeated frames.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bah_mllm.core.errors import DataError
-from bah_mllm.dataset import Dataset
-from bah_mllm.evaluation.metrics import point_metrics
+from bah_mllm.core.loading import import_optional
+from bah_mllm.core.notes import SYNTHETIC
+from bah_mllm.core.records import Level, Video
+from bah_mllm.dataset import Dataset, dataset_and_split
+from bah_mllm.evaluation import Result
+from bah_mllm.paper.experiments import Experiment, ExperimentRequest, Outcome
+from bah_mllm.paper.fusion_arms import Trained, recipe_of, train_and_predict
+from bah_mllm.paper.fusion_tables import OUT, notes_on, under_notes
+from bah_mllm.pipeline.gathering import gather
+from bah_mllm.pipeline.judging import judge
+from bah_mllm.predictions import read_manifest
+from bah_mllm.report.headings import HEADINGS
+from bah_mllm.report.markup import Table
+from bah_mllm.report.numbers import figure
+from bah_mllm.report.pictures import save_png
 from supervised.features.store import FeatureStore
 from supervised.flows.train import seed_folder
 from supervised.models import load_feature_model
 from supervised.reading import FusionRecipe
 from supervised.records import VideoFeatures
 from supervised.training.data import load_standard, load_videos
-from supervised.training.predicting import VALIDATION_METRICS, frame_probabilities
+from supervised.training.predicting import Predicted, RunAbout, frame_probabilities, write_predictions
 
-if TYPE_CHECKING:
-    from bah_mllm.paper.fusion import ExperimentRequest
+__all__ = ["context_figure", "judge_frames", "padded_like_the_published_code"]
 
-__all__ = ["context_figure", "padded_like_the_published_code"]
+# The paper has 24 to 2,880 in steps of 24; these show the same curve.
+_WINDOWS_FRAMES = (24, 48, 96, 192, 384, 696, 1440, 2880)
+_SHOWN = ("f1", "wf1", "ap_bah", "ap")
 
-_SHOWN = {"f1": "F1", "wf1": "WF1", "ap_bah": "AP_bah", "ap": "AP"}  # metric -> as figures name it
+Metrics = Mapping[str, float | None]
 
 
-def context_figure(
-    arms: Sequence[tuple[int, FusionRecipe]],
-    request: ExperimentRequest,
-    dataset: Dataset,
-    train_and_predict: Callable[[FusionRecipe, ExperimentRequest], tuple[Path, list[Path]]],
-) -> tuple[dict[str, Any], str]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Results of one window, means over seeds.
+
+    Args:
+        window_frames: The window.
+        share_padding: Share of the frames that the published code judges and that are repetitions.
+        plain: Metrics on the real frames.
+        padding_counted: Metrics with the repetitions.
+    """
+
+    window_frames: int
+    share_padding: float
+    plain: Metrics
+    padding_counted: Metrics
+
+
+def context_figure(name: str, experiment: Experiment, request: ExperimentRequest) -> Outcome:
     """Train at every window, judge twice, draw ``figure12.png``, and return the figures and a table of them.
 
-    The published code repeats the last frame of a video that is shorter than the window, and counts the repeated frames
-    in its metrics; most of these are easy negatives, and the longer the window the more of them there are.
+    Args:
+        name: Of the experiment, and of the picture.
+        experiment: Its heading, and how rows are judged.
+        request: Data, features, seeds, windows and overrides of the recipe.
+
+    Raises:
+        BahError: Data, features and recipe do not go together.
     """
+    arms = [(frames, _recipe_at(request, frames)) for frames in request.windows_frames(name) or _WINDOWS_FRAMES]
+    dataset, split = dataset_and_split(request.data, request.split)
+    store, out = FeatureStore(request.features), request.out(OUT)
+    out.mkdir(parents=True, exist_ok=True)
     rows = []
     for window_frames, recipe in arms:
-        trained, _ = train_and_predict(recipe, request)
-        labelled = _labelled(recipe, request, dataset)
-        found = [_judge(trained, recipe, labelled, window_frames, seed) for seed in request.seeds]
-        rows.append(
-            {
-                "window_frames": window_frames,
-                "share_padding": found[0]["share_padding"],
-                "plain": _mean([one["plain"] for one in found]),
-                "padding_counted": _mean([one["padding_counted"] for one in found]),
-            }
-        )
-    _draw(rows, request.out / "figure12.png", is_synthetic=dataset.is_synthetic)
-    lines = [
-        "# Figure 12: length of the context, visual modality with a TCN",
-        "",
-        "| window (frames) | padding | F1 | WF1 | AP_bah | AP | F1, padding counted | WF1 | AP_bah | AP |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        cells = [_figure(row[how][metric]) for how in ("plain", "padding_counted") for metric in _SHOWN]
-        lines.append(f"| {row['window_frames']} | {100 * row['share_padding']:.1f} % | " + " | ".join(cells) + " |")
-    lines += ["", "Padding: share of the frames that the published code judges and that are repetitions."]
-    return {"experiment": "figure12", "rows": rows, "n_seeds": len(request.seeds)}, "\n".join(lines) + "\n"
+        trained = train_and_predict(recipe, request, out)
+        padded = _padded(recipe, store, dataset, split, window_frames)
+        plain = [judge_frames(run, request) for run in trained.runs]
+        repeated = [
+            _judge_padded(trained, seed, recipe, dataset, padded, request, window_frames) for seed in request.seeds
+        ]
+        rows.append(_Row(window_frames, 1 - plain[0].counts.n / repeated[0].counts.n, _mean_metrics(plain), _mean_metrics(repeated)))
+    _draw(rows, out / f"{name}.png", is_synthetic=dataset.is_synthetic)
+    notes = notes_on(dataset, store, [recipe for _, recipe in arms])
+    record = {
+        "experiment": name,
+        "rows": [asdict(row) for row in rows],
+        "n_seeds": len(request.seeds),
+        "notes": notes,
+    }
+    return Outcome(folder=out, record=record, markdown=under_notes(notes, _markdown(experiment, rows)))
 
 
 def padded_like_the_published_code(video: VideoFeatures, window_frames: int) -> VideoFeatures:
@@ -87,68 +120,121 @@ def padded_like_the_published_code(video: VideoFeatures, window_frames: int) -> 
     )
 
 
-def _labelled(recipe: FusionRecipe, request: ExperimentRequest, dataset: Dataset) -> list[VideoFeatures]:
-    split = request.split or ("test" if "test" in dataset.splits else None)
-    loaded = load_videos(FeatureStore(request.features), recipe.features, dataset, dataset.videos(split))
+def judge_frames(run: Path, request: ExperimentRequest, padded: Mapping[str, VideoFeatures] | None = None) -> Result:
+    """Return what the evaluator says of the frames of a run of one system.
+
+    Args:
+        run: Run folder.
+        request: Data set and split.
+        padded: Video id to the video whose labels take the place of the data set's; None for none.
+    """
+    gathered = gather([run], data=request.data, split=request.split, level=Level.FRAME)
+    if padded is not None:
+        videos = (
+            replace(video, frames=padded[video.video_id].frame_labels) if video.video_id in padded else video
+            for video in gathered.labels.videos
+        )
+        gathered = replace(gathered, labels=replace(gathered.labels, videos=tuple(videos)))
+    return next(row for row in judge(gathered, n_draws=0).rows if row.identity.aggregation == "coverage")
+
+
+def _recipe_at(request: ExperimentRequest, frames: int) -> FusionRecipe:
+    return recipe_of(
+        request,
+        "tcn_visual",
+        f"data.window_frames={frames}",
+        f"data.hop_frames={max(24, frames // 2) if frames > 24 else frames}",
+        f"prediction.window_frames={frames}",
+    )
+
+
+def _padded(
+    recipe: FusionRecipe, store: FeatureStore, dataset: Dataset, split: str | None, window_frames: int
+) -> dict[str, VideoFeatures]:
+    """Return the videos that can be judged, padded, by their ids."""
+    loaded = load_videos(store, recipe.features, dataset, dataset.videos(split))
     labelled = [video for video in loaded.videos if video.frame_labels is not None]
     if not labelled:
         raise DataError(
             f"No video of {split or dataset.name} has both features and labels of frames to judge by.",
             remedy="Run `bah-mllm features` on it, or choose another --split.",
         )
-    return labelled
+    return {video.video_id: padded_like_the_published_code(video, window_frames) for video in labelled}
 
 
-def _judge(
-    trained: Path, recipe: FusionRecipe, videos: Sequence[VideoFeatures], window_frames: int, seed: int
-) -> dict[str, Any]:
-    folder = seed_folder(trained, seed)
+def _judge_padded(
+    trained: Trained,
+    seed: int,
+    recipe: FusionRecipe,
+    dataset: Dataset,
+    padded: Mapping[str, VideoFeatures],
+    request: ExperimentRequest,
+    window_frames: int,
+) -> Result:
+    """Write the rows of a seed's padded videos into a run folder of their own, and judge them."""
+    plain = trained.runs[list(request.seeds).index(seed)]
+    about = read_manifest(plain)
+    folder = seed_folder(trained.folder, seed)
     model, standard = load_feature_model(folder), load_standard(folder)
-    padded = [padded_like_the_published_code(video, window_frames) for video in videos]
-    n_real, n_judged = sum(video.n_frames for video in videos), sum(video.n_frames for video in padded)
-    found: dict[str, Any] = {"share_padding": 1 - n_real / n_judged}
-    for how, judged in (("plain", videos), ("padding_counted", padded)):
-        p = [frame_probabilities(model, one, standard=standard, **recipe.prediction.model_dump()) for one in judged]
-        labels = np.concatenate([video.frame_labels for video in judged if video.frame_labels is not None])
-        is_known = labels >= 0
-        found[how] = point_metrics(labels[is_known], np.concatenate(p)[is_known], names=VALIDATION_METRICS)
-    return found
+
+    def predict(video: Video) -> Predicted:
+        one = padded[video.video_id]
+        return Predicted(frame_probabilities(model, one, standard=standard, **recipe.prediction.model_dump()))
+
+    out = plain.parent.with_name(f"{plain.parent.name}-padded") / plain.name
+    notes = [note for note in about.notes if note != SYNTHETIC]  # it is put there by who writes the rows
+    notes.append(f"the last frame of a video is repeated up to frame {window_frames}, and judged")
+    settings = {**about.identity["model"], "repeated_to_frames": window_frames}
+    described = RunAbout(about.identity["system"], Level.FRAME, request.data, about.identity["split"], settings, notes)
+    write_predictions(out, dataset, [dataset.video(one) for one in padded], predict, described)
+    return judge_frames(out, request, padded)
 
 
-def _mean(found: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    values = {metric: [one[metric] for one in found] for metric in _SHOWN}
+def _mean_metrics(found: Sequence[Result]) -> Metrics:
+    """Return means over seeds, None where a seed has no value."""
+    values = {metric: [one.metric(metric) for one in found] for metric in _SHOWN}
     return {
         metric: None if None in of_seeds else mean(value for value in of_seeds if value is not None)
         for metric, of_seeds in values.items()
     }
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _markdown(experiment: Experiment, rows: Sequence[_Row]) -> str:
+    shown = [HEADINGS[metric] for metric in _SHOWN]
+    headings = ["window (frames)", "padding", *shown, f"{shown[0]}, padding counted", *shown[1:]]
+    cells = [
+        [
+            str(row.window_frames),
+            f"{100 * row.share_padding:.1f} %",
+            *(figure(how[metric]) for how in (row.plain, row.padding_counted) for metric in _SHOWN),
+        ]
+        for row in rows
+    ]
+    text = [f"# {experiment.heading}", "", Table(headings, cells).to_markdown(), ""]
+    text.append("Padding: share of the frames that the published code judges and that are repetitions.")
+    return "\n".join(text) + "\n"
 
 
-def _draw(rows: Sequence[dict[str, Any]], path: Path, *, is_synthetic: bool) -> None:
-    import matplotlib as mpl
+def _draw(rows: Sequence[_Row], path: Path, *, is_synthetic: bool) -> None:
+    import_optional("matplotlib", extra="report", purpose="drawing figures")
+    from matplotlib.figure import Figure
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(len(_SHOWN), 1, sharex=True, figsize=(7, 9), layout="constrained")
-    windows = [row["window_frames"] for row in rows]
+    picture = Figure(figsize=(7, 9), layout="constrained")
+    axes: Any = picture.subplots(len(_SHOWN), 1, sharex=True)
+    windows = [row.window_frames for row in rows]
+    ways = (
+        ([row.plain for row in rows], "real frames only", "o-"),
+        ([row.padding_counted for row in rows], "repeated frames counted, as in the published code", "s--"),
+    )
     for axis, metric in zip(axes, _SHOWN, strict=True):
-        for how, label, style in (
-            ("plain", "real frames only", "o-"),
-            ("padding_counted", "repeated frames counted, as in the published code", "s--"),
-        ):
-            values = [np.nan if row[how][metric] is None else row[how][metric] for row in rows]
-            axis.plot(windows, values, style, label=label)
-        axis.set_ylabel(_SHOWN[metric])
+        for found, label, style in ways:
+            axis.plot(windows, [np.nan if one[metric] is None else one[metric] for one in found], style, label=label)
+        axis.set_ylabel(HEADINGS[metric])
         axis.grid(alpha=0.3)
     axes[0].legend()
     axes[-1].set_xscale("log")
     axes[-1].set_xticks(windows, [str(window) for window in windows])
     axes[-1].minorticks_off()
     axes[-1].set_xlabel("window in frames")
-    figure.suptitle(f"Length of the context (figure 12){' (demo set, synthetic)' if is_synthetic else ''}")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    picture.suptitle(f"Length of the context (figure 12){' (demo set, synthetic)' if is_synthetic else ''}")
+    save_png(path, picture, dpi=120)

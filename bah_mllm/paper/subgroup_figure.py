@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import import_optional
+from bah_mllm.paper.adaptation_results import AdaptationResults
+from bah_mllm.report.pictures import save_png
 from supervised.adaptation.recipe import METHODS
 from supervised.adaptation.summary import SMALLEST_GROUP
 
@@ -25,12 +25,12 @@ _HATCHES = ("", "//", "\\\\", "xx", "..", "++")
 _TITLES = {"age_range": "age group", "sex": "sex"}
 
 
-def draw_subgroups(path: Path, found: Mapping[str, Any], grouping: str) -> Path:
-    """Draw a figure into a PNG file, and return the file; it says so where no subgroup is large enough.
+def draw_subgroups(path: Path, found: AdaptationResults, grouping: str) -> None:
+    """Draw a figure into a PNG file; it says so where no subgroup is large enough.
 
     Args:
         path: File to write; its folder is there.
-        found: What ``adaptation_experiment`` returns.
+        found: Results of all methods.
         grouping: ``age_range`` or ``sex``.
 
     Raises:
@@ -39,8 +39,8 @@ def draw_subgroups(path: Path, found: Mapping[str, Any], grouping: str) -> Path:
     matplotlib = import_optional("matplotlib", extra="report", purpose="drawing figures")
     from matplotlib.figure import Figure
 
-    ours = found["summary"]["subgroups"][grouping]
-    theirs = {} if found["paper"] is None else found["paper"]["subgroups"][grouping]
+    ours = found.summary["subgroups"][grouping]
+    theirs = {} if found.paper is None else found.paper.subgroups[grouping]
     groups = sorted({*ours, *theirs})
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "hatch.linewidth": 0.5}):
         figure = Figure(figsize=(11, 4.8), dpi=100, layout="constrained")
@@ -53,12 +53,9 @@ def draw_subgroups(path: Path, found: Mapping[str, Any], grouping: str) -> Path:
             axes.text(0.5, 0.5, why, ha="center", transform=axes.transAxes)
             axes.set_xticks([])
         axes.set_ylabel("mean F1 of A/H over targets")
-        synthetic = " (demo set, synthetic)" if found["data"]["is_synthetic"] else ""
-        axes.set_title(f"Adaptation by {_TITLES[grouping]}, target split by {found['target_split']}{synthetic}")
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-    write_atomically(path, buffer.getvalue())
-    return path
+        synthetic = " (demo set, synthetic)" if found.is_synthetic else ""
+        axes.set_title(f"Adaptation by {_TITLES[grouping]}, target split by {found.target_split}{synthetic}")
+        save_png(path, figure, dpi=100)
 
 
 def _bars(axes: Axes, groups: list[str], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 
 from bah_mllm.cli.app import invoke
 from bah_mllm.dataset import open_dataset
-from bah_mllm.paper.fusion import NAMES
+from bah_mllm.paper.experiments import EXPERIMENTS
 from bah_mllm.predictions import read_run
 from supervised.features.store import FeatureSet, FeatureStore
 
@@ -212,7 +212,7 @@ def test_an_experiment_refuses_what_it_does_not_take(capsys: pytest.CaptureFixtu
     assert "takes no engine" in capsys.readouterr().err
     assert invoke(["experiment", "figure12", "--window", "5s"]) == 2
     assert "counted in frames" in capsys.readouterr().err
-    assert set(NAMES) >= {"table5", "table6", "table7", "table14", "table15", "table16", "table17", "figure12"}
+    assert set(EXPERIMENTS) >= {"table5", "table6", "table7", "table14", "table15", "table16", "table17", "figure12"}
 
 
 def test_backbones_are_matched_to_the_papers_rows_by_the_name_of_their_set(

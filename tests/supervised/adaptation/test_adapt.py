@@ -317,13 +317,7 @@ def test_a_video_without_features_gets_a_row_that_says_so(run, tmp_path, feature
 
 
 def test_the_whole_experiment_is_one_call(tmp_path, features, source):
-    from bah_mllm.paper.adaptation import adaptation_experiment
-    from supervised.adaptation.report import experiment_lines
-
-    quick = ["loop.epochs=1", "features.visual=made-up", "sub_based:subject_stage.loop.epochs=1"]
-    settings = {"data": None, "features": features, "source": source, "overrides": quick}
-    found = adaptation_experiment(out=tmp_path, **settings)
-    assert json.loads((tmp_path / "table22.json").read_text()) == found
+    found = _whole_experiment(tmp_path, features, source)
     assert set(found["summary"]["systems"]) == {*METHODS, "all-positive", "all-negative"}
     table = (tmp_path / "table22.md").read_text()
     assert "demo set (synthetic)" in table
@@ -332,12 +326,19 @@ def test_the_whole_experiment_is_one_call(tmp_path, features, source):
     assert (
         "| target | train A/H | train not A/H | val A/H | val not A/H | test A/H | test not A/H | left out |" in table
     )
-    lines = experiment_lines({**found, "notes": ["of random weights"]})
-    assert lines.index("**of random weights**") < next(n for n, line in enumerate(lines) if line.startswith("|"))
     assert all(f"## Table {number}" in table for number in range(22, 27))
     for part in "ab":
         assert (tmp_path / f"figure13{part}.png").read_bytes().startswith(b"\x89PNG")
-    assert adaptation_experiment(out=tmp_path, **settings) == found
+    assert _whole_experiment(tmp_path, features, source) == found
+
+
+def _whole_experiment(out, features, source) -> dict:
+    from bah_mllm.paper.experiments import ExperimentRequest, run_experiment
+
+    quick = ["loop.epochs=1", "features.visual=made-up", "sub_based:subject_stage.loop.epochs=1"]
+    request = ExperimentRequest(settings={"out": str(out)}, features=features, source=source, overrides=quick)
+    assert run_experiment("table22", request, json_path=None) is False
+    return json.loads((out / "table22.json").read_text())
 
 
 def test_features_of_random_weights_are_named_in_the_run_and_above_the_tables(run, tmp_path, features, source):
@@ -359,6 +360,7 @@ def test_features_of_random_weights_are_named_in_the_run_and_above_the_tables(ru
 def test_a_figure_without_groups_says_why_it_is_empty(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
+    from bah_mllm.paper.adaptation_results import AdaptationResults
     from bah_mllm.paper.subgroup_figure import draw_subgroups
 
     drawn = []
@@ -371,7 +373,9 @@ def test_a_figure_without_groups_says_why_it_is_empty(tmp_path, monkeypatch):
     monkeypatch.setattr(Figure, "savefig", remember)
     of_sex = {"F": {"n": 2, "f1": dict.fromkeys(METHODS, 0.5)}}
     summary = {"subgroups": {"age_range": {}, "sex": of_sex}}
-    found = {"summary": summary, "paper": None, "data": {"is_synthetic": True}, "target_split": "frame"}
+    nothing = {name: {} for name in ("features", "selection", "excluded", "failed", "targets")}
+    data = {"is_synthetic": True}
+    found = AdaptationResults(data=data, notes=(), target_split="frame", summary=summary, paper=None, **nothing)
     for grouping in ("age_range", "sex"):
         draw_subgroups(tmp_path / f"{grouping}.png", found, grouping)
     empty, full = drawn
@@ -384,20 +388,21 @@ def test_a_figure_without_groups_says_why_it_is_empty(tmp_path, monkeypatch):
 
 
 def test_on_people_the_papers_values_stand_beside_ours(tmp_path, features, source, monkeypatch):
-    from supervised.adaptation import experiment
+    from bah_mllm.paper import adaptation
 
-    original = experiment.adapt
+    original = adaptation.adapt
 
     def of_people(request):
         record = original(request)
-        return record | {"data": record["data"] | {"is_synthetic": False}}
+        return record | {"data": record["data"] | {"is_synthetic": False}, "notes": ["of random weights"]}
 
-    monkeypatch.setattr(experiment, "adapt", of_people)
-    quick = ["loop.epochs=1", "features.visual=made-up", "sub_based:subject_stage.loop.epochs=1"]
-    found = experiment.adaptation_experiment(out=tmp_path, data=None, features=features, source=source, overrides=quick)
+    monkeypatch.setattr(adaptation, "adapt", of_people)
+    found = _whole_experiment(tmp_path, features, source)
     assert found["paper"]["table22"]["shot"]["f1"] == {"mean": 0.2487, "std": 0.1189}
     table = (tmp_path / "table22.md").read_text()
     assert "demo set (synthetic)" not in table
+    lines = table.splitlines()
+    assert lines.index("**of random weights**") < next(n for n, line in enumerate(lines) if line.startswith("|"))
     (shot,) = (line for line in table.splitlines() if line.startswith("| shot |") and "0.2487 ± 0.1189" in line)
     assert shot.split(" | ")[-3] == "0.2487 ± 0.1189"
     assert "| 35-44 (paper, n = 14) |" in table

@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bah_mllm.paper.adaptation_published import (
-    paper_people,
-    paper_sizes,
-    paper_summary,
-    paper_targets,
-    participant_of_sizes,
-)
+from bah_mllm.paper.adaptation_published import person_of_sizes, published_people, published_spreads
 from supervised.adaptation.recipe import METHODS
 from supervised.adaptation.summary import aggregate, judge_target, subgroup_means, trivial_answers
 
@@ -27,15 +21,15 @@ def test_the_complete_columns_are_these():
         (metric, method)
         for metric in ("f1", "wf1", "ap_bah")
         for method in METHODS
-        if sum(target[method][metric] is not None for target in paper_targets().values()) == 54
+        if sum(one.metrics[method][metric] is not None for one in published_people().values()) == 54
     }
     assert known == set(COMPLETE)
 
 
 @pytest.mark.parametrize(("metric", "method"), COMPLETE)
 def test_means_and_deviations_of_table_22_follow_from_tables_24_to_26(metric, method):
-    found = aggregate([target[method][metric] for target in paper_targets().values()])
-    mean, std = paper_summary()[method][metric]
+    found = aggregate([one.metrics[method][metric] for one in published_people().values()])
+    mean, std = published_spreads()[method][metric]
     assert found.n == 54
     assert found.mean == pytest.approx(mean, abs=1e-4)
     assert found.std == pytest.approx(std, abs=2e-4)
@@ -56,14 +50,15 @@ def test_means_and_deviations_of_table_22_follow_from_tables_24_to_26(metric, me
     ],
 )
 def test_the_subgroups_are_those_of_the_papers_text(grouping, group, method, expected):
-    printed = {who: target for who, target in paper_targets().items() if target["source_only"]["f1"] is not None}
+    printed = {who: person.metrics for who, person in published_people().items() if person.is_judged}
+    groups = {who: person.groups for who, person in published_people().items()}
     digits = 2 if grouping == "sex" else 3
-    assert round(subgroup_means(printed, paper_people(), METHODS)[grouping][group]["f1"][method], digits) == expected
+    assert round(subgroup_means(printed, groups, METHODS)[grouping][group]["f1"][method], digits) == expected
 
 
 def test_targets_are_found_in_the_papers_table_by_their_frames():
-    assert participant_of_sizes(601, 4573) == "P1"
-    assert participant_of_sizes(601, 4574) is None
+    assert person_of_sizes(601, 4573) is published_people()["P1"]
+    assert person_of_sizes(601, 4574) is None
 
 
 def test_a_group_of_one_person_is_no_group():
@@ -79,14 +74,15 @@ def test_aggregates_of_few_values_say_what_they_cannot():
 
 def test_always_saying_ah_beats_every_published_adaptation_on_the_papers_own_frames():
     f1, wf1 = [], []
-    for sizes in paper_sizes().values():
+    every_size = [person.sizes for person in published_people().values()]
+    for sizes in every_size:
         if sizes.train_ah + sizes.test_ah == 0:
             continue
         labels = np.array([1] * sizes.test_ah + [0] * sizes.test_n)
         answers = trivial_answers(len(labels))
         f1.append(judge_target(labels, answers["all-positive"])["f1"])
         wf1.append(judge_target(labels, answers["all-negative"])["wf1"])
-    by_hand = [2 * s.test_ah / (2 * s.test_ah + s.test_n) for s in paper_sizes().values() if s.test_ah]
+    by_hand = [2 * s.test_ah / (2 * s.test_ah + s.test_n) for s in every_size if s.test_ah]
     assert aggregate(f1).mean == pytest.approx(sum(by_hand) / 54) == pytest.approx(0.3171, abs=5e-5)
     assert aggregate(wf1).mean == pytest.approx(0.7151, abs=5e-5)
-    assert max(paper_summary()[method]["f1"][0] for method in METHODS if method != "oracle") < 0.3171
+    assert max(published_spreads()[method]["f1"].mean for method in METHODS if method != "oracle") < 0.3171
