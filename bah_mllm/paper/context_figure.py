@@ -88,7 +88,14 @@ def context_figure(name: str, experiment: Experiment, request: ExperimentRequest
         repeated = [
             _judge_padded(trained, seed, recipe, dataset, padded, request, window_frames) for seed in request.seeds
         ]
-        rows.append(_Row(window_frames, 1 - plain[0].counts.n / repeated[0].counts.n, _mean_metrics(plain), _mean_metrics(repeated)))
+        rows.append(
+            _Row(
+                window_frames,
+                1 - plain[0].counts.n / repeated[0].counts.n,
+                _mean_metrics(plain),
+                _mean_metrics(repeated),
+            )
+        )
     _draw(rows, out / f"{name}.png", is_synthetic=dataset.is_synthetic)
     notes = notes_on(dataset, store, [recipe for _, recipe in arms])
     record = {

@@ -187,7 +187,12 @@ def _markdown(experiment: Experiment, judged: _Judged) -> str:
         for line in judged.lines
     ]
     rows += [
-        [anchor.identity.system, "", *(figure(anchor.metric(metric)) for metric in _METRICS), *(figure(None) for _ in shown)]
+        [
+            anchor.identity.system,
+            "",
+            *(figure(anchor.metric(metric)) for metric in _METRICS),
+            *(figure(None) for _ in shown),
+        ]
         for anchor in judged.anchors
     ]
     table = Table(["system", "seeds", *headings, *(f"paper {HEADINGS[metric]}" for metric in shown)], rows)
