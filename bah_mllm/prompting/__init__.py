@@ -1,5 +1,6 @@
 """Prompts: find, check and render templates."""
 
+from bah_mllm.prompting.front_matter import FrontMatter, Need
 from bah_mllm.prompting.library import PromptEntry, find_prompt, list_prompts, new_prompt, prompt_folders
 from bah_mllm.prompting.neutralise import Neutralised, neutralise
 from bah_mllm.prompting.questions import QUESTIONS, question_text
@@ -11,7 +12,7 @@ from bah_mllm.prompting.rendering import (
     render_prompt,
     render_text,
 )
-from bah_mllm.prompting.template import CONTENT_FREE_TEXT, FrontMatter, Need, PromptTemplate
+from bah_mllm.prompting.template import CONTENT_FREE_TEXT, PromptTemplate
 
 __all__ = [
     "CONTENT_FREE_TEXT",

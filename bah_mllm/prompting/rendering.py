@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bah_mllm.core.records import RenderedPrompt, Variant
+from bah_mllm.prompting.front_matter import Need
 from bah_mllm.prompting.neutralise import neutralise
 from bah_mllm.prompting.questions import QUESTIONS, question_text
-from bah_mllm.prompting.template import Need, PromptTemplate
+from bah_mllm.prompting.template import PromptTemplate
 
 __all__ = ["PromptCheck", "PromptValues", "check_prompt", "missing_needs", "render_prompt", "render_text"]
 

@@ -4,8 +4,8 @@ A prompt is a Jinja2 file with TOML front matter between ``+++`` fences (see ``p
 come from strangers, and what is filled in certainly does:
 
 - Rendering happens in Jinja2's sandbox, without HTML escaping, and with an error for undefined variables.
-- Prompts use a small part of Jinja2 (``_ALLOWED_NODES``, ``FILTERS``): text, values, conditions, includes and loops
-  that do not nest. All that is left runs in time and memory proportional to the file and its values.
+- Prompts use a small part of Jinja2 (see ``checking``): text, values, conditions, includes and loops that do not nest.
+  All that is left runs in time and memory proportional to the file and its values.
 - Values are data. Template syntax inside them comes out as it went in.
 """
 
@@ -13,85 +13,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, NamedTuple
 
 import jinja2
-from jinja2 import meta, nodes
-from jinja2.sandbox import SandboxedEnvironment
-from jinja2.tests import TESTS
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
 from bah_mllm.core.errors import PromptError
-from bah_mllm.core.records import Level, Variant
+from bah_mllm.core.records import Variant
+from bah_mllm.prompting.checking import MAX_FILE_CHARS, check_needs, check_size, collect_partials, environment
+from bah_mllm.prompting.front_matter import CONTENT_NEEDS, FrontMatter, Need, split_front_matter
 
-__all__ = ["FILTERS", "MAX_FILE_CHARS", "FrontMatter", "Need", "PromptTemplate", "parse_template"]
-
-MAX_FILE_CHARS = 200_000  # of a prompt file, and of what it may print beside its values; far past any model's context
-
-MAX_INCLUDED = 100
-
-FILTERS = ("capitalize", "count", "default", "first", "last", "length", "lower", "title", "trim", "truncate", "upper")
+__all__ = ["CONTENT_FREE_TEXT", "PromptTemplate", "parse_template"]
 
 CONTENT_FREE_TEXT = "N/A"  # the content-free input of Zhao et al. 2021, "Calibrate Before Use", section 5
-
-
-class Need(StrEnum):
-    """What a prompt may ask for. All but ``video`` are variables of the template."""
-
-    VIDEO = "video"
-    TRANSCRIPT = "transcript"
-    QUESTION = "question"
-    QUESTION_TEXT = "question_text"
-    WINDOW_TRANSCRIPT = "window_transcript"
-    CUES = "cues"
-
-
-CONTENT_NEEDS = frozenset({Need.TRANSCRIPT, Need.WINDOW_TRANSCRIPT, Need.CUES})
-
-
-class FrontMatter(BaseModel):
-    """What a prompt file says about itself.
-
-    Args:
-        version: Counts up with every change of the text.
-        level: Which predictions the prompt is meant for.
-        needs: What it must be given; exactly the variables it uses, and ``video`` where it asks about one.
-        labels: Text of each answer to 0 (no A/H) or 1 (A/H present); both values occur.
-        source: Where the text comes from.
-        description: One line for ``prompts list``.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: Annotated[int, Field(ge=1)] | str
-    level: Annotated[tuple[Level, ...], Field(min_length=1, validation_alias=AliasChoices("level", "levels"))]
-    needs: tuple[Need, ...]
-    labels: dict[str, StrictInt]
-    source: str = ""
-    description: str = ""
-
-    @field_validator("level", mode="before")
-    @classmethod
-    def _one_or_more(cls, level: object) -> object:
-        return [level] if isinstance(level, str) else level
-
-    @field_validator("labels")
-    @classmethod
-    def _two_sides(cls, labels: dict[str, int]) -> dict[str, int]:
-        if any(not label.strip() or label != " ".join(label.split()) for label in labels):
-            raise ValueError("a label must be words on one line, without white space around them")
-        if len({label.casefold() for label in labels}) < len(labels):
-            raise ValueError("two labels differ only in upper and lower case")
-        if set(labels.values()) != {0, 1}:
-            raise ValueError("at least one label must stand for 0 and one for 1, and none for anything else")
-        return labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +106,6 @@ class PromptTemplate:
         return hash((self.name, self.digest))
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-class _Source(NamedTuple):
-    """A template's text, where it comes from, and the line of the file on which it starts, counted from 1."""
-
-    text: str
-    path: Path
-    first_line: int
-
-
 def parse_template(
     text: str, *, name: str, path: Path, load_partial: Callable[[str], tuple[Path, str]]
 ) -> PromptTemplate:
@@ -196,206 +121,21 @@ def parse_template(
         PromptError: Front matter or template are malformed, or declared needs are not the variables used. Names the
             file and the line.
     """
-    _check_size(text, path)
-    front, front_text, body = _split_front_matter(text, path)
+    check_size(text, path)
+    front, front_text, body = split_front_matter(text, path)
     sources = {name: body}
-    _collect_partials(name, sources, load_partial, including=())
+    collect_partials(name, sources, load_partial, including=())
     partials = tuple(sorted((key, source.text) for key, source in sources.items() if key != name))
-    _check_needs(front, front_text, sources, path)
+    check_needs(front, front_text, sources, path)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
     for _, partial in partials:
         digest.update(partial.encode("utf-8", "surrogatepass"))
     return PromptTemplate(name, path, front, body.text, partials, digest.hexdigest())
 
 
-def _check_size(text: str, path: Path) -> None:
-    if len(text) > MAX_FILE_CHARS:
-        raise PromptError(
-            f"The file {path} has {len(text):,} characters; a prompt may have {MAX_FILE_CHARS:,}.",
-            remedy="Give a prompt file, not a file of data.",
-        )
-
-
-_FENCED = re.compile(
-    r"\A\s*\+\+\+[ \t]*\n(?P<front>.*?)^\+\+\+[ \t]*(?:\n|\Z)(?P<blank>[ \t\n]*\n)?", re.DOTALL | re.MULTILINE
-)
-
-
-def _split_front_matter(text: str, path: Path) -> tuple[FrontMatter, _Source, _Source]:
-    match = _FENCED.match(text)
-    if match is None:
-        raise PromptError(
-            f"The file {path}, line 1: a prompt must begin with front matter between two lines '+++'.",
-            remedy="Write a starter with `bah-mllm prompts new FILE`, and compare.",
-        )
-    front = _Source(match["front"], path, _line_at(text, match.start("front")))
-    body = _Source(text[match.end() :], path, _line_at(text, match.end()))
-    try:
-        fields = tomllib.loads(front.text)
-    except tomllib.TOMLDecodeError as error:
-        raise _front_matter_error(front, *_toml_problem(str(error), front.text)) from None
-    try:
-        return FrontMatter.model_validate(fields), front, body
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise _front_matter_error(front, _line_of_key(front.text, field), f"{field}: {message}") from None
-
-
-def _line_at(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1
-
-
-def _toml_problem(message: str, text: str) -> tuple[int, str]:
-    """Return line (counted from 1) and problem of a TOML error; Python 3.11 has the line in the message only."""
-    match = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    line = int(match[1]) if match else max(1, len(text.splitlines()))
-    return line, re.sub(r"\s*\(at [^)]*\)", "", message)
-
-
-def _line_of_key(front_text: str, key: str) -> int:
-    match = re.search(rf"^[ \t]*\[?[ \t]*[\"']?{re.escape(key)}\b", front_text, re.MULTILINE) if key else None
-    return _line_at(front_text, match.start()) if match else 1
-
-
-def _front_matter_error(front: _Source, line: int, problem: str) -> PromptError:
-    return PromptError(
-        f"The file {front.path}, line {front.first_line + line - 1}: the front matter is wrong: {problem}.",
-        remedy="Write a starter with `bah-mllm prompts new FILE`, and compare.",
-    )
-
-
-# --- checking the template -------------------------------------------------------------------------------------------
-
-# Nothing here can repeat or join values: no arithmetic, no concatenation, no assignment, no macros.
-_ALLOWED_NODES = frozenset({
-    "And", "Call", "Compare", "CondExpr", "Const", "Filter", "For", "Getattr", "Getitem", "If", "Include", "List",
-    "Name", "Neg", "Not", "Operand", "Or", "Output", "Slice", "Template", "TemplateData", "Test", "Tuple",
-})  # fmt: skip
-
-
-def _environment() -> SandboxedEnvironment:
-    env = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
-    env.globals = {"range": env.globals["range"]}  # the sandbox's own, which refuses more than 100,000 steps
-    env.filters = {name: env.filters[name] for name in FILTERS}
-    return env
-
-
-def _collect_partials(
-    name: str,
-    sources: dict[str, _Source],
-    load_partial: Callable[[str], tuple[Path, str]],
-    *,
-    including: tuple[str, ...],
-) -> int:
-    """Add to ``sources`` every file that the template ``name`` includes, directly or not.
-
-    Returns:
-        How many files are printed where ``name`` is, itself among them: files that include files twice grow as
-        powers of two.
-    """
-    source = sources[name]
-    n_printed = 1
-    for node in _checked_tree(source).find_all(nodes.Include):
-        partial = node.template.value if isinstance(node.template, nodes.Const) else None
-        if not isinstance(partial, str):
-            raise _template_error(source, node.lineno, "an included file must be named by one string")
-        if partial == name or partial in including:
-            raise _template_error(source, node.lineno, f"{partial!r} includes itself")
-        if partial not in sources:
-            path, text = load_partial(partial)
-            _check_size(text, path)
-            # Files end with a newline; a sentence that is included must not bring a line break.
-            sources[partial] = _Source(text.removesuffix("\n"), path, 1)
-        n_printed += _collect_partials(partial, sources, load_partial, including=(*including, name))
-        if n_printed > MAX_INCLUDED:
-            raise _template_error(source, node.lineno, f"more than {MAX_INCLUDED} files are included")
-    return n_printed
-
-
-def _checked_tree(source: _Source) -> nodes.Template:
-    """Return the parsed template; refuse what is malformed or not allowed."""
-    env = _environment()
-    try:
-        tree = env.parse(source.text)
-        _check_nodes(tree, source, in_loop=False)
-        env.compile(tree)  # finds what parsing does not, such as targets that cannot be assigned to
-    except jinja2.TemplateSyntaxError as error:
-        raise _template_error(source, error.lineno, error.message or "not a template") from None
-    except (RecursionError, SyntaxError, MemoryError):
-        raise _template_error(source, 1, "conditions or brackets are nested too deeply") from None
-    return tree
-
-
-def _check_nodes(node: nodes.Node, source: _Source, *, in_loop: bool) -> None:
-    """Refuse all of Jinja2 that prompts do not need; see the module's docstring."""
-    problem = None
-    kind = type(node).__name__
-    if kind not in _ALLOWED_NODES:
-        problem = f"prompts cannot use {kind!r} of Jinja2"
-    elif isinstance(node, nodes.For) and (in_loop or node.recursive):
-        problem = "loops cannot nest"
-    elif isinstance(node, nodes.Include) and in_loop:
-        problem = "files cannot be included inside a loop"
-    elif isinstance(node, nodes.Call) and not (isinstance(node.node, nodes.Name) and node.node.name == "range"):
-        problem = "prompts can call range() only"
-    elif isinstance(node, nodes.Getattr) and not (isinstance(node.node, nodes.Name) and node.node.name == "loop"):
-        problem = f"prompts cannot use the attribute {node.attr!r}"
-    elif isinstance(node, nodes.Filter) and node.name not in FILTERS:
-        problem = f"there is no filter {node.name!r}; there are: {', '.join(FILTERS)}"
-    elif isinstance(node, nodes.Test) and node.name not in TESTS:  # Jinja2 would tell when it comes to it
-        problem = f"there is no test {node.name!r}"
-    if problem:
-        raise _template_error(source, node.lineno, problem)
-    inside = in_loop or isinstance(node, nodes.For)
-    for child in node.iter_child_nodes():
-        _check_nodes(child, source, in_loop=inside)
-
-
-def _check_needs(front: FrontMatter, front_source: _Source, sources: Mapping[str, _Source], path: Path) -> None:
-    """Check that the variables used are exactly the needs declared, ``video`` aside."""
-    declared = {need.value for need in front.needs if need is not Need.VIDEO}
-    used: set[str] = set()
-    for source in sources.values():
-        tree = _checked_tree(source)
-        variables = meta.find_undeclared_variables(tree)
-        used |= variables
-        for variable in sorted(variables - declared):
-            line = min(node.lineno for node in tree.find_all(nodes.Name) if node.name == variable)
-            raise _template_error(source, line, f"{variable!r} is used but not among the needs", remedy=_hint(variable))
-    unused = sorted(declared - used)
-    if unused:
-        line = front_source.first_line + _line_of_key(front_source.text, "needs") - 1
-        raise PromptError(
-            f"The file {path}, line {line}: the text does not use {', '.join(map(repr, unused))} of the needs.",
-            remedy=f"Write {{{{ {unused[0]} }}}} into the text, or take it out of the needs.",
-        )
-
-
-def _hint(variable: str) -> str:
-    known = [need.value for need in Need if need is not Need.VIDEO]
-    if variable in known:
-        return f"Add {variable!r} to the needs."
-    if variable == Need.VIDEO:
-        return "Take it out of the text: the engine's wrapper puts the video in front of the prompt."
-    near = get_close_matches(variable, known, n=1)
-    return (f"Did you mean {near[0]!r}? " if near else "") + f"Use one of: {', '.join(known)}."
-
-
-def _template_error(source: _Source, line: int, problem: str, *, remedy: str = "") -> PromptError:
-    return PromptError(
-        f"The file {source.path}, line {source.first_line + line - 1}: {problem.rstrip('.')}.",
-        remedy=remedy or "Correct the template there; prompts/README.md says what a prompt can use.",
-    )
-
-
 def _flag(variable: Need) -> str:
     """Return the flag of `prompts render` that fills a variable in; number and words of a question share one."""
     return "--" + variable.value.removesuffix("_text").replace("_", "-")
-
-
-# --- rendering --------------------------------------------------------------------------------------------------------
 
 
 def _join_up_to(limit: int, pieces: Iterable[str]) -> str | None:
@@ -436,6 +176,6 @@ def _compiled(template: PromptTemplate, *, swapped: bool) -> jinja2.Template:
             remedy=f"Write {' or '.join(map(repr, labels))} into it, or leave out the swapped variant.",
         )
     sources = {"prompt": template.body, **dict(template.partials)}
-    env = _environment()
+    env = environment()
     env.loader = jinja2.DictLoader({name: _mirror(text, labels) if swapped else text for name, text in sources.items()})
     return env.get_template("prompt")
