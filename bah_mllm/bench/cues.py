@@ -10,10 +10,12 @@ from typing import Any
 import av
 
 from bah_mllm.bench.request import BenchRequest
-from bah_mllm.cues.perception import MediapipeBackend, perceive, timed
+from bah_mllm.cues.mediapipe_backend import MediapipeBackend
+from bah_mllm.cues.perception import perceive
 from bah_mllm.cues.sound import sound_signals
 from bah_mllm.dataset import demo_root
 from bah_mllm.media import read_audio
+from bah_mllm.report.progress import Stopwatch
 
 __all__ = ["bench_cues"]
 
@@ -33,10 +35,11 @@ def bench_cues(request: BenchRequest) -> dict[str, Any]:
         with MediapipeBackend() as backend:
             started, cpu_started = perf_counter(), process_time()
             seen = perceive(enlarged, backend=backend)
-            seconds = dict(seen.seconds)
-            with timed(seconds, "sound"):
+            watch = Stopwatch()
+            with watch.spent_on("sound"):
                 sound_signals(read_audio(path))
             passed_s, cpu_s = perf_counter() - started, process_time() - cpu_started
+    seconds = {**seen.seconds, **watch.seconds}
     return {
         "video_s": seen.duration_s,
         "video_s_per_s": seen.duration_s / passed_s,

@@ -88,9 +88,9 @@ def render(
 
     Example: bah-mllm cues render cues Videos/90001/Visite_1/clip.mp4
     """
-    from bah_mllm.pipeline.cues import rendered
+    from bah_mllm.inspection.cue_views import rendered_cues
 
-    typer.echo(rendered(folder, video, start_s=start, stop_s=stop, tokens_per_10s=tokens, modalities=modality))
+    typer.echo(rendered_cues(folder, video, start_s=start, stop_s=stop, tokens_per_10s=tokens, modalities=modality))
 
 
 @app.command()
@@ -135,7 +135,7 @@ def show(
 
     Example: bah-mllm cues show cues 90001_Question_4_2025-03-04_09-14-05_Video
     """
-    from bah_mllm.pipeline.cues import show_cues
+    from bah_mllm.inspection.cue_views import show_cues
 
     typer.echo(show_cues(folder, video, data=data, picture=out, is_private=private), nl=False)
     typer.echo(f"wrote {out}", err=True)

@@ -34,7 +34,7 @@ N_BODY_POINTS = 33
 N_HAND_POINTS = 21
 
 # Population range of the robust spread of each signal over one person's videos: from a third of what the detectors
-# take for an event (visual_events) down to the jitter of the pose model on a still person.
+# take for an event down to the jitter of the pose model on a still person.
 CLAMPS: dict[str, tuple[float, float]] = {
     "shoulder_x": (0.01, 0.05),
     "shoulder_y": (0.01, 0.05),

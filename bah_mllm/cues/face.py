@@ -34,18 +34,29 @@ All of them come from the face mesh (``facemesh``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bah_mllm.core.stretches import Stretch, stretches
 from bah_mllm.cues.records import Track, Usual
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
-__all__ = ["CLAMPS", "N_POINTS", "PERCENTILES", "POPULATION", "band", "derived_face_tracks", "face_signals", "runs"]
+__all__ = [
+    "CLAMPS",
+    "N_POINTS",
+    "OUTER_EYES",
+    "PERCENTILES",
+    "POPULATION",
+    "band",
+    "derived_face_tracks",
+    "face_signals",
+]
 
 N_POINTS = 478  # of the mesh with irises
+OUTER_EYES = (33, 263)  # points: outer corners of the eyes, left and right in the image
 
 # Population range of the robust spread of each signal over one person's videos. mouth_width, corner_*, brow_*,
 # brow_gap, mouth_opening and lip_thickness: design research on five real clips; the others: set so that the rest noise
@@ -286,49 +297,7 @@ def _mean_over(track: Track, width_s: float) -> Float[np.ndarray, " samples"]:
     return np.where(n_known > 0, (sums[stop] - sums[start]) / np.maximum(n_known, 1), np.nan)
 
 
-class Run(NamedTuple):
-    """A stretch of samples, [start, stop), and its times, half a sample beyond the first and the last."""
-
-    start: int
-    stop: int
-    start_s: float
-    stop_s: float
-
-
-def runs(
-    t_s: Float[np.ndarray, " samples"],
-    is_on: Bool[np.ndarray, " samples"],
-    *,
-    stays_on: Bool[np.ndarray, " samples"] | None = None,
-    min_s: float = 0.0,
-    gap_s: float = 0.0,
-) -> list[Run]:
-    """Return the stretches where a condition holds.
-
-    Args:
-        t_s: Times, ascending.
-        is_on: What starts a stretch.
-        stays_on: What keeps it going, a weaker condition (hysteresis); the same where None.
-        min_s: Shorter stretches are dropped.
-        gap_s: Stretches that are nearer than this are merged.
-    """
-    if not len(t_s):
-        return []
-    keeps = is_on if stays_on is None else stays_on | is_on
-    half_s = float(np.median(np.diff(t_s))) / 2 if len(t_s) > 1 else 0.02
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], keeps, [False]]).astype(int)))
-    found: list[Run] = []
-    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if not is_on[start:stop].any():
-            continue
-        start_s, stop_s = max(float(t_s[start]) - half_s, 0.0), float(t_s[stop - 1]) + half_s
-        if found and start_s - found[-1].stop_s < gap_s:
-            start, start_s = found[-1].start, found.pop().start_s  # noqa: PLW2901 - the merged stretch
-        found.append(Run(start, stop, start_s, stop_s))
-    return [run for run in found if run.stop_s - run.start_s >= min_s - 1e-9]
-
-
-def blinks(openness: Track) -> list[Run]:
+def blinks(openness: Track) -> list[Stretch]:
     """Return the blinks: dips below 0.35 of the usual opening that last less than 0.4 s.
 
     Only where there are at least ten samples a second: blinks last 0.1 to 0.4 s.
@@ -338,8 +307,8 @@ def blinks(openness: Track) -> list[Run]:
     """
     if len(openness.t_s) < 3 or np.median(np.diff(openness.t_s)) > 0.1:
         return []
-    dips = runs(openness.t_s, openness.values < _BLINK_BOTTOM, stays_on=openness.values < _BLINK_BELOW)
-    return [dip for dip in dips if dip.stop_s - dip.start_s < _BLINK_MAX_S]
+    dips = stretches(openness.t_s, openness.values < _BLINK_BOTTOM, stays_on=openness.values < _BLINK_BELOW)
+    return [dip for dip in dips if dip.length_s < _BLINK_MAX_S]
 
 
 def _blink_rate(openness: Track) -> Track:

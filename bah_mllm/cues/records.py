@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bah_mllm.core.errors import DataError
+from bah_mllm.core.stretches import Span
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -108,6 +109,11 @@ class CueEvent:
     source: str
     side: Side | None = None
     text: str | None = None
+
+    @property
+    def span(self) -> Span:
+        """Start and end in seconds."""
+        return self.start_s, self.stop_s
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_s < self.stop_s or self.strength not in (1, 2, 3) or not 0 <= self.confidence <= 1:

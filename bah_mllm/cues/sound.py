@@ -31,13 +31,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bah_mllm.core.loading import import_optional
+from bah_mllm.core.stretches import true_stretches, within
 from bah_mllm.cues.records import Track, Usual
 from bah_mllm.transcripts.voice import BLOCK_S, SAMPLE_RATE_HZ, levelled, speech_in_levelled
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-__all__ = ["CLAMPS", "MINIMA_S", "POPULATION", "RATE_WINDOW_S", "Sound", "sound_signals"]
+__all__ = ["CLAMPS", "MINIMA_S", "POPULATION", "RATE_WINDOW_S", "Sound", "pitch_hz", "sound_signals"]
 
 # Range of the robust spread of each signal over one person's videos. gap: of 102 speakers of telephone conversation
 # (word times, gaps of 0.1 to 3 s), 5 % have a spread below .44 and half above .73; more than .7 would hide pauses of
@@ -121,7 +122,7 @@ def sound_signals(audio: Float[np.ndarray, " samples"], sample_rate_hz: int = SA
     f0, voiced = _voice(samples)
     level, flatness = _spectra(samples)
     t_s = np.arange(len(f0)) * _HOP_S
-    spoken = _inside(t_s, speech)
+    spoken = within(t_s, speech)
     voice = spoken & voiced
     if voice.any():
         level = level - np.median(level[voice])
@@ -139,6 +140,15 @@ def sound_signals(audio: Float[np.ndarray, " samples"], sample_rate_hz: int = SA
         "flatness": Track(t_s, flatness),
     }
     return Sound(tracks, speech, duration_s)
+
+
+def pitch_hz(semitones: float) -> float:
+    """Return a pitch in hertz; ``pitch`` and ``f0`` count semitones above 100 Hz.
+
+    >>> pitch_hz(12.0)
+    200.0
+    """
+    return float(100 * 2 ** (semitones / 12))
 
 
 def _voice(
@@ -180,13 +190,6 @@ def _spectra(
         level[first:last] = 10 * np.log10(power.mean(axis=1))
         flatness[first:last] = np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)
     return level, flatness
-
-
-def _inside(t_s: Float[np.ndarray, " frames"], spans: tuple[tuple[float, float], ...]) -> Bool[np.ndarray, " frames"]:
-    flags = np.zeros(len(t_s), bool)
-    for start_s, stop_s in spans:
-        flags[np.searchsorted(t_s, start_s) : np.searchsorted(t_s, stop_s)] = True
-    return flags
 
 
 def _window(
@@ -280,8 +283,7 @@ def _tremor(
     if not len(f0):
         return Track(times[0], values[0])
     steady = np.isfinite(f0) & (level > maximum_filter1d(level, n_sustained) - _STEADY_DB)
-    edges = np.diff(np.concatenate([[False], steady, [False]]).astype(np.int8))
-    for start, stop in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True):
+    for start, stop in true_stretches(steady):
         if stop - start >= n_sustained:
             trembling = sosfiltfilt(band, f0[start:stop] - np.median(f0[start:stop]))
             times.append(t_s[start:stop])

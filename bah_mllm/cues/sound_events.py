@@ -5,33 +5,43 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bah_mllm.core.records import Word
-from bah_mllm.cues.codes import CODES, CONFIDENCE
+from bah_mllm.core.stretches import Span, overlap_s, true_stretches, within
+from bah_mllm.cues.baselines import is_own
 from bah_mllm.cues.records import Baseline, CueEvent, Side, Track, Usual
-from bah_mllm.cues.sound import POPULATION
+from bah_mllm.cues.rules import Measured, in_order, measured_event, strength_of
+from bah_mllm.cues.sound import POPULATION, pitch_hz
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 __all__ = ["sound_events"]
 
-Span = tuple[float, float]
-
-_SOURCE = "sound"
+_SIDES: tuple[tuple[int, Side], ...] = ((1, "up"), (-1, "down"))
+_SPEECH_MARGIN_S = 0.1  # sound fades in and out
 _NOT_OWN = 0.5  # confidence of a comparison with fixed values instead of the person's own
 
-_MIN_PAUSE_S, _PAUSE_TIMES_USUAL, _PAUSE_Z = 0.5, 1.5, 2.0
+_THRESHOLD_Z = 2.0
+_MIN_PAUSE_S, _PAUSE_TIMES_USUAL = 0.5, 1.5
 _BLIP_S = 0.25  # a click or a cough before or after the answer does not make the silence beside it a pause
 
-# signal -> spreads and distance that it must exceed, and for how many seconds
-_RATE_FAR, _LOUDNESS_FAR, _PITCH_FAR = (2.0, 1.2, 1.0), (2.0, 4.0, 0.8), (2.0, 4.0, 0.8)
+
+class _Far(NamedTuple):
+    """How far from the usual is far: spreads and distance that a signal must exceed, and for how many seconds."""
+
+    z: float
+    distance: float
+    min_s: float
+
+
+_RATE_FAR, _LOUDNESS_FAR, _PITCH_FAR = _Far(2.0, 1.2, 1.0), _Far(2.0, 4.0, 0.8), _Far(2.0, 4.0, 0.8)
 _MIN_SPEECH_OVER_NOISE_DB = 10.0  # below that the level of speech is partly that of the room
 
-_TREMOR_FAR = (3.0, 0.3, 0.25)
+_TREMOR_FAR = _Far(3.0, 0.3, 0.25)
 _TURN_END_S = 0.3  # voices creak and tremble where a turn ends
 
 _BREATH_S, _BREATH_NEAR_SPEECH_S = (0.25, 1.5), 1.5
@@ -78,91 +88,80 @@ def sound_events(
         *_wordless(tracks, speech, words),
         *_stuttering(tracks, words),
     ]
-    return sorted(events, key=lambda event: (event.start_s, event.code))
+    return in_order(events)
 
 
-def _usual(baseline: Baseline, name: str) -> tuple[Usual, bool] | None:
-    """Return what to compare with and whether it is the person's own; None where there is nothing to compare with."""
+class _Compared(NamedTuple):
+    """What a signal is compared with."""
+
+    usual: Usual
+    is_own: bool
+
+    @property
+    def certainty(self) -> float:
+        return 1.0 if self.is_own else _NOT_OWN
+
+
+def _compared(baseline: Baseline, name: str) -> _Compared | None:
     usual = baseline.usual.get(name, POPULATION.get(name))
-    if usual is None:
-        return None
-    return usual, baseline.scope == "participant" and usual != POPULATION.get(name)
+    return None if usual is None else _Compared(usual, is_own(baseline, name))
 
 
-def _event(
+def _heard(
     code: str,
     span: Span,
     strength: int,
+    measured: Measured,
     *,
-    value: float,
-    unit: str,
-    usual: float | None = None,
     certainty: float = 1.0,
     side: Side | None = None,
 ) -> CueEvent:
-    """Build an event; certainty says how well its input was known, 0 to 1."""
-    return CueEvent(
-        code=code,
-        start_s=round(max(0.0, span[0]), 3),
-        stop_s=round(span[1], 3),
-        strength=strength,
-        value=round(float(value), 2),
-        usual=None if usual is None else round(float(usual), 2),
-        unit=unit,
-        confidence=round(CONFIDENCE[CODES[code].grade] * certainty, 3),
-        source=_SOURCE,
-        side=side,
-    )
+    return measured_event(code, span, strength, measured, certainty=certainty, source="sound", side=side)
+
+
+def _figure(value: float, unit: str, usual: float | None = None) -> Measured:
+    return Measured(value, unit, usual, decimals=2)
 
 
 def _strength(z: float) -> int:
-    return 1 if z < 3 else 2 if z < 5 else 3
-
-
-def _runs(flags: Bool[np.ndarray, " samples"]) -> Iterator[tuple[int, int]]:
-    """Yield the first and one past the last index of each run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    return strength_of(z / _THRESHOLD_Z)
 
 
 def _pauses(speech: Sequence[Span], baseline: Baseline) -> Iterator[CueEvent]:
     """Yield gaps inside the answer that are long, and longer than this person's by two spreads of their logarithm."""
-    compared = _usual(baseline, "gap")
+    compared = _compared(baseline, "gap")
     answer = [index for index, (start_s, stop_s) in enumerate(speech) if stop_s - start_s >= _BLIP_S]
     if compared is None or not answer:
         return
-    usual, is_own = compared
+    usual_s = float(np.exp(compared.usual.centre))
     for (_, start_s), (stop_s, _) in pairwise(speech[answer[0] : answer[-1] + 1]):
         length_s = stop_s - start_s
-        z = (np.log(max(length_s, 1e-3)) - usual.centre) / usual.spread
-        usual_s = float(np.exp(usual.centre))
-        if length_s >= _MIN_PAUSE_S and length_s >= _PAUSE_TIMES_USUAL * usual_s and z > _PAUSE_Z:
-            yield _event(
-                "audio.pause",
-                (start_s, stop_s),
-                _strength(z),
-                value=length_s,
-                usual=usual_s if is_own else None,
-                unit="s",
-                certainty=1.0 if is_own else _NOT_OWN,
-            )
+        z = (np.log(max(length_s, 1e-3)) - compared.usual.centre) / compared.usual.spread
+        if length_s >= _MIN_PAUSE_S and length_s >= _PAUSE_TIMES_USUAL * usual_s and z > _THRESHOLD_Z:
+            pause = _figure(length_s, "s", usual_s if compared.is_own else None)
+            yield _heard("audio.pause", (start_s, stop_s), _strength(z), pause, certainty=compared.certainty)
 
 
-def _far_stretches(
-    track: Track, usual: Usual, sign: int, far: tuple[float, float, float]
-) -> Iterator[tuple[Span, int, float]]:
-    """Yield span, index of the extreme and z of each stretch that lies far to one side of what is usual.
+class _FarStretch(NamedTuple):
+    """A stretch that lies far to one side of what is usual: when, the index of its extreme, and the z of that."""
+
+    span: Span
+    peak: int
+    z: float
+
+
+def _far_stretches(track: Track, usual: Usual, sign: int, far: _Far) -> Iterator[_FarStretch]:
+    """Yield the stretches that lie far to one side (1 above, -1 below) of what is usual.
 
     A stretch reaches as far as half its extreme: there half of the analysis window lies inside what caused it.
     """
-    min_z, min_distance, min_s = far
     if len(track.t_s) < 2:
         return
     distance = sign * (track.values - usual.centre)
-    is_far = (distance > min_distance) & (distance > min_z * usual.spread)  # false where unknown
+    is_far = (distance > far.distance) & (distance > far.z * usual.spread)  # false where unknown
     step_s = float(np.median(np.diff(track.t_s)))
     together = np.concatenate([[False], np.diff(track.t_s) < 1.5 * step_s])
-    peaks = [start + int(np.argmax(distance[start:stop])) for start, stop in _runs(is_far)]
+    peaks = [start + int(np.argmax(distance[start:stop])) for start, stop in true_stretches(is_far)]
     taken = np.zeros(len(distance), bool)
     for peak in sorted(peaks, key=lambda index: -distance[index]):  # a lesser peak beside a greater one is its slope
         first, last = peak, peak
@@ -171,118 +170,73 @@ def _far_stretches(
         while last + 1 < len(distance) and together[last + 1] and distance[last + 1] > distance[peak] / 2:
             last += 1
         span = (float(track.t_s[first] - step_s / 2), float(track.t_s[last] + step_s / 2))
-        if not taken[first : last + 1].any() and span[1] - span[0] >= min_s:
+        if not taken[first : last + 1].any() and span[1] - span[0] >= far.min_s:
             taken[first : last + 1] = True
-            yield span, peak, float(distance[peak] / usual.spread)
+            yield _FarStretch(span, peak, float(distance[peak] / usual.spread))
 
 
 def _rates(tracks: Mapping[str, Track], baseline: Baseline) -> Iterator[CueEvent]:
-    compared = _usual(baseline, "syllable_rate")
+    compared, track = _compared(baseline, "syllable_rate"), tracks["syllable_rate"]
     if compared is None:
         return
-    usual, is_own = compared
     for sign, code in ((-1, "audio.slow"), (1, "audio.fast")):
-        for span, peak, z in _far_stretches(tracks["syllable_rate"], usual, sign, _RATE_FAR):
-            yield _event(
-                code,
-                span,
-                _strength(z),
-                value=tracks["syllable_rate"].values[peak],
-                usual=usual.centre if is_own else None,
-                unit="syl/s",
-                certainty=1.0 if is_own else _NOT_OWN,
-            )
+        for one in _far_stretches(track, compared.usual, sign, _RATE_FAR):
+            rate = _figure(track.values[one.peak], "syl/s", compared.usual.centre if compared.is_own else None)
+            yield _heard(code, one.span, _strength(one.z), rate, certainty=compared.certainty)
 
 
 def _loudness(tracks: Mapping[str, Track], speech: Sequence[Span], baseline: Baseline) -> Iterator[CueEvent]:
-    compared = _usual(baseline, "loudness")
-    silence = _outside(tracks["level"], speech)
+    compared, track = _compared(baseline, "loudness"), tracks["loudness"]
+    silence = ~within(tracks["level"].t_s, speech, _SPEECH_MARGIN_S)
     if compared is None or (silence.any() and -np.median(tracks["level"].values[silence]) < _MIN_SPEECH_OVER_NOISE_DB):
         return
-    usual, is_own = compared
-    sides: tuple[tuple[int, Side], ...] = ((1, "up"), (-1, "down"))
-    for sign, side in sides:
-        for span, peak, z in _far_stretches(tracks["loudness"], usual, sign, _LOUDNESS_FAR):
-            yield _event(
-                "audio.volume",
-                span,
-                _strength(z),
-                value=tracks["loudness"].values[peak],
-                usual=usual.centre if is_own else None,
-                unit="dB",
-                certainty=1.0 if is_own else _NOT_OWN,
-                side=side,
-            )
+    for sign, side in _SIDES:
+        for one in _far_stretches(track, compared.usual, sign, _LOUDNESS_FAR):
+            level = _figure(track.values[one.peak], "dB", compared.usual.centre if compared.is_own else None)
+            yield _heard("audio.volume", one.span, _strength(one.z), level, certainty=compared.certainty, side=side)
 
 
 def _pitches(tracks: Mapping[str, Track], baseline: Baseline) -> Iterator[CueEvent]:
-    compared = _usual(baseline, "pitch")
+    compared, track = _compared(baseline, "pitch"), tracks["pitch"]
     if compared is None:
         return
-    usual, _ = compared
-    sides: tuple[tuple[int, Side], ...] = ((1, "up"), (-1, "down"))
-    for sign, side in sides:
-        for span, peak, z in _far_stretches(tracks["pitch"], usual, sign, _PITCH_FAR):
-            yield _event(
-                "audio.pitch",
-                span,
-                _strength(z),
-                value=_hz(tracks["pitch"].values[peak]),
-                usual=_hz(usual.centre),
-                unit="Hz",
-                side=side,
-            )
-
-
-def _hz(semitones: float) -> float:
-    return float(100 * np.exp2(semitones / 12))
+    for sign, side in _SIDES:
+        for one in _far_stretches(track, compared.usual, sign, _PITCH_FAR):
+            pitch = _figure(pitch_hz(track.values[one.peak]), "Hz", pitch_hz(compared.usual.centre))
+            yield _heard("audio.pitch", one.span, _strength(one.z), pitch, side=side)
 
 
 def _shaking(tracks: Mapping[str, Track], speech: Sequence[Span], baseline: Baseline) -> Iterator[CueEvent]:
-    compared = _usual(baseline, "tremor")
+    compared, track = _compared(baseline, "tremor"), tracks["tremor"]
     if compared is None:
         return
-    usual, is_own = compared
     turn_ends = [before[1] for before, after in pairwise(speech) if after[0] - before[1] >= _MIN_PAUSE_S]
     turn_ends.append(speech[-1][1])
-    for span, peak, z in _far_stretches(tracks["tremor"], usual, 1, _TREMOR_FAR):
-        if any(stop_s - _TURN_END_S < tracks["tremor"].t_s[peak] <= stop_s + _TURN_END_S for stop_s in turn_ends):
+    for one in _far_stretches(track, compared.usual, 1, _TREMOR_FAR):
+        if any(stop_s - _TURN_END_S < track.t_s[one.peak] <= stop_s + _TURN_END_S for stop_s in turn_ends):
             continue
-        yield _event(
-            "audio.shaky_voice",
-            span,
-            _strength(z),
-            value=tracks["tremor"].values[peak],
-            usual=usual.centre if is_own else None,
-            unit="st",
-            certainty=1.0 if is_own else _NOT_OWN,
-        )
-
-
-def _outside(track: Track, speech: Sequence[Span], *, margin_s: float = 0.1) -> Bool[np.ndarray, " samples"]:
-    flags = np.ones(len(track.t_s), bool)
-    for start_s, stop_s in speech:
-        flags[np.searchsorted(track.t_s, start_s - margin_s) : np.searchsorted(track.t_s, stop_s + margin_s)] = False
-    return flags
+        tremor = _figure(track.values[one.peak], "st", compared.usual.centre if compared.is_own else None)
+        yield _heard("audio.shaky_voice", one.span, _strength(one.z), tremor, certainty=compared.certainty)
 
 
 def _breaths(tracks: Mapping[str, Track], speech: Sequence[Span]) -> Iterator[CueEvent]:
     """Yield short noises without pitch beside speech, well above the floor of the room."""
     level, flatness, voiced = tracks["level"], tracks["flatness"].values, tracks["voiced"].values
-    silence = _outside(level, speech, margin_s=0.0)
+    silence = ~within(level.t_s, speech)
     if not silence.any():
         return
     floor_db = float(np.percentile(level.values[silence], 20))
-    near = ~_outside(level, speech, margin_s=_BREATH_NEAR_SPEECH_S)
+    near = within(level.t_s, speech, _BREATH_NEAR_SPEECH_S)
     noisy = silence & near & (level.values > floor_db + _BREATH_OVER_FLOOR_DB) & (voiced == 0)
-    for first, last in _runs(noisy):
+    for first, last in true_stretches(noisy):
         span = (float(level.t_s[first]), float(level.t_s[last - 1]))
         if not _BREATH_S[0] <= span[1] - span[0] <= _BREATH_S[1]:
             continue
         if np.median(flatness[first:last]) < _BREATH_FLATNESS:
             continue
         over_db = float(np.median(level.values[first:last])) - floor_db
-        yield _event("audio.breath", span, 1 if over_db < 18 else 2 if over_db < 28 else 3, value=over_db, unit="dB")
+        strength = 1 if over_db < 18 else 2 if over_db < 28 else 3
+        yield _heard("audio.breath", span, strength, _figure(over_db, "dB"))
 
 
 def _laughs(tracks: Mapping[str, Track], words: Sequence[Word], baseline: Baseline) -> Iterator[CueEvent]:
@@ -299,7 +253,7 @@ def _laughs(tracks: Mapping[str, Track], words: Sequence[Word], baseline: Baseli
     peaks, _ = find_peaks(np.maximum(level.values, -60), height=-20, prominence=_LAUGH_DIP_DB, distance=4)
     peaks = peaks[tracks["voiced"].values[peaks] > 0]
     apart_s = np.diff(level.t_s[peaks])
-    for first, last in _runs((apart_s >= _LAUGH_BURST_S[0]) & (apart_s <= _LAUGH_BURST_S[1])):
+    for first, last in true_stretches((apart_s >= _LAUGH_BURST_S[0]) & (apart_s <= _LAUGH_BURST_S[1])):
         n_bursts, steps_s = last - first + 1, apart_s[first:last]
         pitch = tracks["f0"].values[peaks[first] : peaks[last] + 1]
         pitch = pitch[np.isfinite(pitch)]
@@ -309,10 +263,10 @@ def _laughs(tracks: Mapping[str, Track], words: Sequence[Word], baseline: Baseli
             continue
         half_s = float(np.mean(steps_s)) / 2
         span = (float(level.t_s[peaks[first]]) - half_s, float(level.t_s[peaks[last]]) + half_s)
-        if sum(max(0.0, min(w.stop_s, span[1]) - max(w.start_s, span[0])) for w in words) > (span[1] - span[0]) / 2:
+        if overlap_s(span, ((word.start_s, word.stop_s) for word in words)) > (span[1] - span[0]) / 2:
             continue
         strength = 1 if n_bursts < 7 else 2 if n_bursts < 10 else 3
-        yield _event("audio.laugh", span, strength, value=n_bursts, unit="bursts")
+        yield _heard("audio.laugh", span, strength, _figure(n_bursts, "bursts"))
 
 
 def _wordless(tracks: Mapping[str, Track], speech: Sequence[Span], words: Sequence[Word]) -> Iterator[CueEvent]:
@@ -321,8 +275,9 @@ def _wordless(tracks: Mapping[str, Track], speech: Sequence[Span], words: Sequen
         return
     voiced, f0 = tracks["voiced"], tracks["f0"].values
     covered = [(word.start_s, word.stop_s) for word in words]
-    wordless = (voiced.values > 0) & _outside(voiced, covered, margin_s=_WORD_MARGIN_S) & ~_outside(voiced, speech)
-    for first, last in _runs(wordless):
+    is_speech, is_word = within(voiced.t_s, speech, _SPEECH_MARGIN_S), within(voiced.t_s, covered, _WORD_MARGIN_S)
+    wordless = (voiced.values > 0) & is_speech & ~is_word
+    for first, last in true_stretches(wordless):
         span = (float(voiced.t_s[first]), float(voiced.t_s[last - 1]))
         length_s = span[1] - span[0]
         if length_s < _UNLEXICALISED_S:
@@ -330,7 +285,7 @@ def _wordless(tracks: Mapping[str, Track], speech: Sequence[Span], words: Sequen
         pitch = f0[first:last][np.isfinite(f0[first:last])]
         is_flat = len(pitch) > 0 and float(np.std(pitch)) < _FLAT_ST  # as of "um", not of words left out
         strength = 1 if length_s < 0.5 else 2 if length_s < 1 else 3
-        yield _event("audio.unlexicalised", span, strength, value=length_s, unit="s", certainty=1.0 if is_flat else 0.6)
+        yield _heard("audio.unlexicalised", span, strength, _figure(length_s, "s"), certainty=1.0 if is_flat else 0.6)
 
 
 def _stuttering(tracks: Mapping[str, Track], words: Sequence[Word]) -> Iterator[CueEvent]:
@@ -345,7 +300,7 @@ def _stuttering(tracks: Mapping[str, Track], words: Sequence[Word]) -> Iterator[
             n_times = max(n_times, tokens[index].count("-") + 1)
             span = (words[index].start_s, words[stop - 1].stop_s)
             if span[1] > span[0]:
-                yield _event("audio.stuttering", span, min(3, n_times - 1), value=n_times, unit="times")
+                yield _heard("audio.stuttering", span, min(3, n_times - 1), _figure(n_times, "times"))
         index = stop
     yield from _drawn_out(tracks, words, tokens)
 
@@ -376,6 +331,5 @@ def _drawn_out(tracks: Mapping[str, Track], words: Sequence[Word], tokens: Seque
             continue
         inside = voiced.values[np.searchsorted(voiced.t_s, word.start_s) : np.searchsorted(voiced.t_s, word.stop_s)]
         if len(inside) and inside.mean() >= 0.8:
-            yield _event(
-                "audio.stuttering", (word.start_s, word.stop_s), 1, value=length_s, usual=float(expected_s), unit="s"
-            )
+            drawn_out = _figure(length_s, "s", float(expected_s))
+            yield _heard("audio.stuttering", (word.start_s, word.stop_s), 1, drawn_out)

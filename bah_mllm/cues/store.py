@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.files import write_atomically
 from bah_mllm.cues.records import CueEvent
+from bah_mllm.cues.signals import SignalSettings
 
 __all__ = ["EVENTS_SUFFIX", "Observation", "cue_paths", "digest_cues", "read_cues", "write_cues"]
 
@@ -34,7 +35,7 @@ class Observation(BaseModel):
             ``pause_s``, ``blinks_per_min``; unknown ones are missing.
         scope: Of the baseline: of the participant, or of the population.
         problem: Why the video cannot be read; None where it can.
-        settings: What decides about the events (backend, sampling, versions).
+        settings: How its signals were measured.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,7 +47,7 @@ class Observation(BaseModel):
     usual: dict[str, float] = Field(default_factory=dict)
     scope: Literal["participant", "population"] = "population"
     problem: str | None = None
-    settings: dict[str, str | float | int | None] = Field(default_factory=dict)
+    settings: SignalSettings = Field(default_factory=SignalSettings)
 
 
 class _Event(BaseModel):

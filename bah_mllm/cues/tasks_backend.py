@@ -17,7 +17,7 @@ import numpy as np
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.loading import import_optional
-from bah_mllm.cues.perception import FollowedFace, points_of, quietly
+from bah_mllm.cues.backends import FollowedFace, points_of, quietly
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

@@ -12,6 +12,7 @@ from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, open_dataset
 from bah_mllm.engines.models import cache_root
 from bah_mllm.media import read_audio
+from bah_mllm.report.progress import Progress
 from bah_mllm.transcripts import write_words
 from bah_mllm.transcripts.recognition import Recogniser, open_recogniser, transcribe_cached
 
@@ -68,12 +69,11 @@ def transcribe_videos(
         raise ConfigError(f"{target} holds no video file.", remedy="Name a data set with its videos.")
     hears = open_recogniser(recogniser, model, **options)
     n = dict.fromkeys(("n_written", "n_kept", "n_silent", "n_unreadable"), 0)
-    for number, video in enumerate(videos, start=1):
+    for video in Progress("looked at", total=len(videos), unit="videos", says_lines=True).over(videos):
         outcome = _transcribe(dataset, video, hears, language=language, overwrite=overwrite)
         n[outcome] += 1
         if outcome == "n_silent":
             n["n_written"] += 1
-        say(f"looked at {number:,} of {len(videos):,} videos")
     return Transcribed(**n)
 
 

@@ -28,7 +28,7 @@ from bah_mllm.pipeline.setup import Setup, cues_folder, prepare
 from bah_mllm.pipeline.tasks import Tasks
 from bah_mllm.predictions import Manifest, PredictionRow, RunStore, check_resumable, read_manifest
 from bah_mllm.predictions.manifest import MANIFEST_NAME
-from bah_mllm.report.progress import RunProgress, Stopwatch
+from bah_mllm.report.progress import Progress, Stopwatch
 from bah_mllm.scoring import PARSERS, read_answer
 
 __all__ = ["RunSummary", "check_abilities", "run"]
@@ -86,7 +86,7 @@ def run(config: RunConfig) -> RunSummary:
             n_planned, n_reused = run_plan.n_rows, len(store.done)
         ledger = _Ledger(store, engine, tasks, watch, n_planned)
         with (
-            RunProgress(total=n_planned, done=n_reused) as progress,
+            Progress("written", total=n_planned, done=n_reused, unit="rows") as progress,
             closing(prefetch(tasks, _TASKS_AHEAD)) as ready,
         ):
             for batch in watch.waiting("waiting_for_frames", _batches(ready, config.batch)):
@@ -95,7 +95,7 @@ def run(config: RunConfig) -> RunSummary:
                 with watch.spent_on("writing"):
                     store.append(rows)
                     ledger.update(rows)
-                progress.advance(rows)
+                progress.advance(len(rows), n_failed=sum(Status(row.status).is_failure for row in rows))
         ledger.save()
         store.complete()
     summary = RunSummary(setup.folder, store.manifest.n_rows, n_reused)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
-from bah_mllm.core.records import Status
-from bah_mllm.predictions import PredictionRow
+from bah_mllm.core.saying import say
 
-__all__ = ["LiveLine", "RunProgress", "Stopwatch"]
+if TYPE_CHECKING:
+    from rich.progress import Progress as _Bar
+
+__all__ = ["Progress", "Stopwatch"]
 
 _Item = TypeVar("_Item")
 
@@ -49,68 +51,87 @@ class Stopwatch:
             yield item
 
 
-class LiveLine:
-    """A line that is written over while work goes on; nothing where stderr is not a terminal."""
+class Progress:
+    """How far long work is, on stderr: a bar with rate and remaining time on a terminal, lines or nothing elsewhere.
 
-    _EVERY_S = 0.25
-
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr.isatty()
-        self._shown_at = 0.0
-
-    def show(self, text: str) -> None:
-        """Replace the line, at most four times a second."""
-        now = perf_counter()
-        if self._is_shown and now - self._shown_at >= self._EVERY_S:
-            self._shown_at = now
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)  # noqa: T201
-
-    def clear(self) -> None:
-        """Leave an empty line behind."""
-        if self._is_shown and self._shown_at:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
-
-
-class RunProgress:
-    """A bar with rate and remaining time; nothing where stderr is not a terminal.
+    What is said meanwhile appears above the bar, which goes when the work ends.
 
     Args:
-        total: Rows of the whole run.
-        done: Rows that are there already.
+        doing: What is done: ``looked at``.
+        total: How many there are of what is counted.
+        done: How many of them are done already.
+        unit: What is counted: ``videos``.
+        says_lines: Where stderr is no terminal, say after each step what the bar would show.
+        is_quiet: Show and say nothing at all.
     """
 
-    def __init__(self, *, total: int, done: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    _shown: ClassVar[_Bar | None] = None
 
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+    def __init__(
+        self,
+        doing: str,
+        *,
+        total: int,
+        done: int = 0,
+        unit: str,
+        says_lines: bool = False,
+        is_quiet: bool = False,
+    ) -> None:
+        self._doing, self._unit, self._total, self._done = doing, unit, total, min(done, total)
+        self._says_lines = says_lines and not is_quiet
+        self._n_new = self._n_failed = 0
         self._started = perf_counter()
-        self._n_new = 0
-        self._n_failed = 0
-        self._task = self._bar.add_task("predictions", total=total, completed=min(done, total), rate="")
+        self._bar: _Bar | None = None
+        if sys.stderr.isatty() and not is_quiet:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as _Bar
+
+            self._bar = _Bar(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task(f"{doing} {unit}", total=total, completed=self._done, note="")
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if Progress._shown is not None:  # work inside of other work: two bars would write over each other
+            self._bar = None
+        if self._bar is not None:
+            Progress._shown = self._bar
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
+            Progress._shown = None
 
-    def advance(self, rows: Sequence[PredictionRow]) -> None:
-        """Count rows that are written."""
-        self._n_new += len(rows)
-        self._n_failed += sum(Status(row.status).is_failure for row in rows)
-        rate = f"{self._n_new / (perf_counter() - self._started):.2f} rows/s"
-        failed = f", {self._n_failed} failed" if self._n_failed else ""
-        self._bar.update(self._task, advance=len(rows), rate=rate + failed)
+    def over(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """Yield items and count each when the next one is asked for, with the bar shown until the last."""
+        with self:
+            for item in items:
+                yield item
+                self.advance()
+
+    def advance(self, n: int = 1, *, n_failed: int = 0, note: str = "") -> None:
+        """Count what is done.
+
+        Args:
+            n: How many more.
+            n_failed: How many of these failed.
+            note: What else there is to know at this point: the loss, say.
+        """
+        self._n_new, self._n_failed, self._done = self._n_new + n, self._n_failed + n_failed, self._done + n
+        if self._bar is not None:
+            rate = f"{self._n_new / max(perf_counter() - self._started, 1e-9):.2f} {self._unit}/s"
+            failed = f"{self._n_failed:,} failed" if self._n_failed else ""
+            self._bar.update(self._task, advance=n, note=", ".join(part for part in (rate, failed, note) if part))
+        elif self._says_lines and n:
+            say(f"{self._doing} {self._done:,} of {self._total:,} {self._unit}{f', {note}' if note else ''}")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import gcd
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bah_mllm.core.loading import import_optional
+from bah_mllm.core.stretches import stretches_between
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 __all__ = ["BLOCK_S", "SAMPLE_RATE_HZ", "levelled", "speech_in_levelled", "speech_spans"]
 
@@ -97,16 +97,12 @@ def speech_spans(audio: Float[np.ndarray, " samples"], sample_rate_hz: int) -> l
 def speech_in_levelled(samples: Float[np.ndarray, " samples"]) -> list[tuple[float, float]]:
     """Return what ``speech_spans`` does, of sound that ``levelled`` has returned, at 16 kHz."""
     p = _speech_probabilities(samples)
-    spans: list[list[float]] = []
-    for start, stop in _runs(p >= _MAYBE):
-        if p[start:stop].max() < _SURE:
-            continue
-        if spans and start * _FRAME_S - spans[-1][1] < _MIN_GAP_S:
-            spans[-1][1] = stop * _FRAME_S
-        else:
-            spans.append([start * _FRAME_S, stop * _FRAME_S])
-    duration_s = len(samples) / SAMPLE_RATE_HZ
-    return [(start, min(stop, duration_s)) for start, stop in spans if min(stop, duration_s) - start >= _MIN_SPEECH_S]
+    borders_s = np.arange(len(p) + 1) * _FRAME_S
+    borders_s[-1] = min(borders_s[-1], len(samples) / SAMPLE_RATE_HZ)
+    found = stretches_between(
+        borders_s[:-1], borders_s[1:], p >= _SURE, stays_on=p >= _MAYBE, min_s=_MIN_SPEECH_S, gap_s=_MIN_GAP_S
+    )
+    return [(one.start_s, one.stop_s) for one in found]
 
 
 def _speech_probabilities(samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " frames"]:
@@ -127,9 +123,3 @@ def _speech_probabilities(samples: Float[np.ndarray, " samples"]) -> Float[np.nd
         parts.append(np.asarray(p).reshape(-1))
         before = block[-_CONTEXT_SAMPLES:]
     return np.concatenate(parts)
-
-
-def _runs(flags: Bool[np.ndarray, " frames"]) -> Iterator[tuple[int, int]]:
-    """Yield the first and one past the last index of each run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

@@ -16,7 +16,7 @@ from bah_mllm.core.errors import BahError, DataError
 from bah_mllm.core.records import Video
 from bah_mllm.dataset import Dataset
 from bah_mllm.media import probe
-from bah_mllm.report.progress import LiveLine
+from bah_mllm.report.progress import Progress
 from supervised.faces.emotion_sets import EMOTION_SETS, Box
 from supervised.features.crops import CROPS, choose_detector, faces_in_video, find_shipped, open_detector
 
@@ -157,9 +157,9 @@ def write_crops(videos: Sequence[Video], root: Path, *, frame_step: int = 1, det
         PrerequisiteError: The detector is not installed.
     """
     notes = []
-    name, line = choose_detector(detector), LiveLine()
-    for number, video in enumerate(videos, start=1):
-        line.show(f"faces of {number:,} of {len(videos):,} videos")
+    name = choose_detector(detector)
+    progress = Progress("faces of", total=len(videos), unit="videos")
+    for video in progress.over(videos):
         folder = root / CROPS / video.video_id
         if folder.is_dir() or video.path is None:
             continue
@@ -176,7 +176,6 @@ def write_crops(videos: Sequence[Video], root: Path, *, frame_step: int = 1, det
         finally:
             found.close()
         unfinished.rename(folder)
-    line.clear()
     return notes
 
 

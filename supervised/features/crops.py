@@ -83,7 +83,7 @@ class MeshDetector:
     """Five points of mediapipe's face mesh, whose package carries the models; of several faces the most central."""
 
     def __init__(self) -> None:
-        from bah_mllm.cues.perception import MediapipeBackend
+        from bah_mllm.cues.mediapipe_backend import MediapipeBackend
 
         self._backend = MediapipeBackend()
         self.name = self._backend.name

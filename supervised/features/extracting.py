@@ -26,6 +26,7 @@ from bah_mllm.core.files import digest_file
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, open_dataset
 from bah_mllm.media import DAMAGED
+from bah_mllm.report.progress import Progress
 from supervised.features.crops import find_shipped
 from supervised.features.extractors import Extractor, open_extractors
 from supervised.features.request import FeatureRequest
@@ -181,11 +182,11 @@ def _work_off(
     """Do the jobs and return seconds by what they were spent on."""
     seconds: Counter[str] = Counter()
     started, n_frames = perf_counter(), 0
-    for number, (spent, n_new) in enumerate(_done(jobs, extractors, store, request, workers), start=1):
-        seconds.update(spent)
-        n_frames += n_new
-        rate = n_frames / (perf_counter() - started)
-        say(f"features of {number:,} of {len(jobs):,} videos, {rate:.0f} frames/s")
+    with Progress("features of", total=len(jobs), unit="videos", says_lines=True) as progress:
+        for spent, n_new in _done(jobs, extractors, store, request, workers):
+            seconds.update(spent)
+            n_frames += n_new
+            progress.advance(note=f"{n_frames / (perf_counter() - started):.0f} frames/s")
     return seconds
 
 

@@ -22,6 +22,7 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import dataset_and_split
 from bah_mllm.predictions import RunStore
+from bah_mllm.report.progress import Progress
 from supervised.adaptation.identity import describe_run
 from supervised.adaptation.participants import find_adaptable, find_targets
 from supervised.adaptation.predict import rows_of_target, rows_without_features
@@ -96,10 +97,11 @@ def adapt(request: AdaptRequest) -> dict[str, Any]:
         waiting = [one for one in adaptable.ids if not is_done(request.out, one)]
         if len(waiting) < len(adaptable.ids):
             say(f"{len(adaptable.ids) - len(waiting)} of {len(adaptable.ids)} targets were done before")
-        for number, outcome in enumerate(adapt_to_all(request, waiting), start=1):
-            run.append(rows_of_target(outcome, system=request.recipe.system))
-            write_result(request, outcome)
-            say(f"{request.recipe.name}: {number} of {len(waiting)} targets done ({outcome.participant_id})")
+        with Progress(f"{request.recipe.name}:", total=len(waiting), unit="targets", says_lines=True) as progress:
+            for outcome in adapt_to_all(request, waiting):
+                run.append(rows_of_target(outcome, system=request.recipe.system))
+                write_result(request, outcome)
+                progress.advance(note=outcome.participant_id)
         run.append(rows_without_features(targets, adaptable.left_out, system=request.recipe.system))
         record = write_record(request, dataset, store, adaptable)
         run.complete()

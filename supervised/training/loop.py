@@ -32,7 +32,7 @@ from bah_mllm.core.errors import ConfigError, RunError
 from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import import_optional
 from bah_mllm.core.saying import say
-from bah_mllm.report.progress import LiveLine
+from bah_mllm.report.progress import Progress
 from supervised.models.tensor_files import DAMAGED
 from supervised.records import Strategy
 
@@ -189,12 +189,13 @@ def fit(
     model.to(state.device)
     optimizer = _optimizer(strategy.parameter_groups(model), settings)
     scaler = torch.amp.GradScaler(state.device.type, enabled=settings.precision == "fp16")
-    stepper = _Stepper(model, strategy, settings, optimizer, scaler, None if quiet else LiveLine())
     folder.mkdir(parents=True, exist_ok=True)
     progress = _resume(folder, model, optimizer, scaler, strategy)
     n_resumed = progress.next_epoch
+    bar = Progress("trained", total=settings.epochs, done=n_resumed, unit="epochs", is_quiet=quiet)
+    stepper = _Stepper(model, strategy, settings, optimizer, scaler, bar)
     devices = [state.device] if state.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), bar:
         while not progress.is_finished:
             epoch = progress.next_epoch
             started = perf_counter()
@@ -214,6 +215,7 @@ def fit(
                 _log(folder, progress.history, settings)
             if not quiet:
                 say(_line(entry, settings, progress))
+            bar.advance()
             state.wait_for_everyone()
     if not quiet and settings.select != "last" and progress.best is None:
         say(f"note: {settings.select} was undefined in every epoch, so the last one is kept")
@@ -254,10 +256,10 @@ class _Stepper:
         settings: LoopSettings,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
-        line: LiveLine | None,
+        bar: Progress,
     ) -> None:
         self._model, self._strategy, self._settings = model, strategy, settings
-        self._optimizer, self._scaler, self._line = optimizer, scaler, line
+        self._optimizer, self._scaler, self._bar = optimizer, scaler, bar
         self._state = processes(settings.device)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
@@ -272,11 +274,8 @@ class _Stepper:
             for parameters in self._optimizer.param_groups:
                 parameters["lr"] = self._settings.lr * parameters["lr_factor"] * factor
             weight_sum += self._step(group, sums, epoch)
-            if self._line is not None and weight_sum:
-                done = f"epoch {epoch + 1}/{self._settings.epochs}, step {number + 1}/{steps_per_epoch}"
-                self._line.show(f"{done}, loss {sums['loss'] / weight_sum:.4f}")
-        if self._line is not None:
-            self._line.clear()
+            if weight_sum:
+                self._bar.advance(0, note=f"step {number + 1}/{steps_per_epoch}, loss {sums['loss'] / weight_sum:.4f}")
         lr = self._settings.lr * factor
         if not weight_sum:
             return {"lr": lr, "loss": math.nan}

@@ -18,7 +18,7 @@ from bah_mllm.core.timeline import plan_windows
 from bah_mllm.dataset import Dataset
 from bah_mllm.predictions import PredictionRow, RunStore, read_journal
 from bah_mllm.predictions.store import JOURNAL_NAME
-from bah_mllm.report.progress import LiveLine
+from bah_mllm.report.progress import Progress
 from supervised.records import VideoFeatures
 from supervised.training.cross_entropy import video_logits
 from supervised.training.data import Standard, TrainingWindow, make_batch
@@ -164,7 +164,6 @@ def write_predictions(
     notes = list(about.notes)
     if dataset.is_synthetic:
         notes.insert(0, SYNTHETIC)
-    line = LiveLine()
     with RunStore(out, config=config, identity=identity, notes=notes) as store:
         store.manifest.data = {
             "name": dataset.name,
@@ -174,16 +173,16 @@ def write_predictions(
         done = _finished(store)
         store.manifest.n_rows = {}  # of the earlier start; without them the journal's last video counts as torn
         store.save_manifest()
-        for number, video in enumerate(videos, start=1):
-            if video.video_id in done:
-                continue
-            try:
-                predicted = predict(video)
-            except BahError as error:
-                predicted = Predicted(None, Status.NO_FEATURES, error.problem)
-            store.append(_rows(video, predicted, about))
-            line.show(f"predicted {number:,} of {len(videos):,} videos")
-        line.clear()
+        waiting = [video for video in videos if video.video_id not in done]
+        n_done = len(videos) - len(waiting)
+        with Progress("predicted", total=len(videos), done=n_done, unit="videos") as progress:
+            for video in waiting:
+                try:
+                    predicted = predict(video)
+                except BahError as error:
+                    predicted = Predicted(None, Status.NO_FEATURES, error.problem)
+                store.append(_rows(video, predicted, about))
+                progress.advance()
         store.complete()
         return store.manifest.n_rows
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from bah_mllm.core.records import Word
+from bah_mllm.cues.baselines import pool
 from bah_mllm.cues.codes import CODES
 from bah_mllm.cues.records import Baseline
 from bah_mllm.cues.sound import CLAMPS, MINIMA_S, POPULATION, sound_signals
 from bah_mllm.cues.sound_events import sound_events
-from bah_mllm.cues.usual import pool
 from bah_mllm.transcripts.voice import levelled
 
 RATE_HZ = 16_000

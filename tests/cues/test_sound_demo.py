@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import bah_mllm.dataset
+from bah_mllm.cues.baselines import pool
 from bah_mllm.cues.sound import CLAMPS, MINIMA_S, POPULATION, sound_signals
 from bah_mllm.cues.sound_events import sound_events
-from bah_mllm.cues.usual import pool
 from bah_mllm.dataset.spoken import read_words
 from bah_mllm.media import read_audio
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.cues.perception import MediapipeBackend
+from bah_mllm.cues.mediapipe_backend import MediapipeBackend
 from bah_mllm.cues.tasks_backend import TaskModels, TasksBackend
 from bah_mllm.dataset import demo_root
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from bah_mllm.core.errors import BahError, ConfigError, MediaError, PrerequisiteError
-from bah_mllm.cues import body, face, perception
-from bah_mllm.cues.perception import MediapipeBackend, Sampling, perceive
-from bah_mllm.cues.usual import pool
-from bah_mllm.cues.visual_events import visual_events
+from bah_mllm.cues import backends, body, face, perception
+from bah_mllm.cues.baselines import pool
+from bah_mllm.cues.mediapipe_backend import MediapipeBackend
+from bah_mllm.cues.perception import Sampling, perceive
 from bah_mllm.media import FramePass
+from tests.cues.conftest import seen_events
 
 DEMO = Path(face.__file__).parents[1] / "dataset" / "demo_set"
 FRAMES = {"face.close_2", "face.eyebrow", "face.smile", "face.hanging", "body.look_away", "body.tilt", "face.blink"}
@@ -135,7 +136,7 @@ def test_a_failure_while_looking_at_the_body_is_not_swallowed(tmp_path):
 def test_overlapping_quiet_blocks_give_the_error_stream_back(capfd):
     import os
 
-    first, second = perception.quietly(), perception.quietly()
+    first, second = backends.quietly(), backends.quietly()
     first.__enter__()
     second.__enter__()
     os.write(2, b"hidden")
@@ -351,7 +352,7 @@ def test_nobody_in_the_picture_gives_unknown_signals_and_no_events(tmp_path):
     assert all(seen.tracks[name].share_known == 0 for name in ("eye_left", "head_roll", "shoulder_x"))
     baseline = pool("p1", [seen.tracks], face.CLAMPS | body.CLAMPS, face.POPULATION | body.POPULATION)
     assert (baseline.scope, baseline.n_frames) == ("population", 0) or baseline.n_frames == 0
-    assert visual_events(seen.tracks, baseline, []) == []
+    assert seen_events(seen.tracks, baseline, []) == []
 
 
 def truth_of(video_id):
@@ -372,7 +373,7 @@ def events_by_video(paths):
     clamps, population = face.CLAMPS | body.CLAMPS, face.POPULATION | body.POPULATION
     usual = {person: pool(person, tracks, clamps, population) for person, tracks in by_person.items()}
     found = {
-        video_id: visual_events(perceived.tracks, usual[video_id.split("/")[1]], speech_of(video_id))
+        video_id: seen_events(perceived.tracks, usual[video_id.split("/")[1]], speech_of(video_id))
         for video_id, perceived in seen.items()
     }
     return found, sum(perceived.duration_s for perceived in seen.values()) / 60
@@ -436,9 +437,7 @@ def test_a_mirrored_video_shows_the_same_cues(tmp_path):
     seen = perceive(path)
     clamps, population = face.CLAMPS | body.CLAMPS, face.POPULATION | body.POPULATION
     events = [
-        visual_events(
-            p.tracks, pool("p1", [p.tracks], clamps, population), speech_of(path.relative_to(DEMO).as_posix())
-        )
+        seen_events(p.tracks, pool("p1", [p.tracks], clamps, population), speech_of(path.relative_to(DEMO).as_posix()))
         for p in (seen, mirrored)
     ]
     summary = [[(event.code, event.side) for event in found] for found in events]

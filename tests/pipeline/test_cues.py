@@ -57,7 +57,7 @@ def test_a_second_start_looks_at_nothing_again(
 ) -> None:
     root, out = demo_cues
     before = {path: path.read_bytes() for path in out.rglob("*.jsonl")}
-    monkeypatch.setattr("bah_mllm.pipeline.cues.perceive", lambda *_args, **_kwargs: pytest.fail("looked again"))
+    monkeypatch.setattr("bah_mllm.cues.signals.perceive", lambda *_args, **_kwargs: pytest.fail("looked again"))
     code, stdout, stderr = bah("cues", "extract", root, "--out", out)
     assert (code, stdout) == (0, f"{out}\n")
     assert "2 of 2 videos were looked at before" in stderr

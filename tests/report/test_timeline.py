@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from bah_mllm.core.errors import PrerequisiteError
-from bah_mllm.report.timeline import TimelineEvent, draw_timeline, timeline_text
+from bah_mllm.report.timeline import Timeline, TimelineEvent
+from bah_mllm.report.timeline_picture import draw_timeline
+from bah_mllm.report.timeline_text import timeline_text
 
 FACE, BODY = (0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)
 # #F0E442 at 35 % over white, by hand: 255 - 0.35 * (255 - channel).
@@ -19,8 +21,8 @@ SHADE = (250, 246, 189)
 
 
 def draw(path, **parts):
-    nothing = {"tracks": {}, "usual": {}, "events": [], "words": [], "segments": []}
-    return draw_timeline(path, **{"title": "v", "duration_s": 10.0, **nothing, **parts})
+    signals = {name: parts.pop(name, {}) for name in ("tracks", "usual")}
+    return draw_timeline(path, Timeline(**{"title": "v", "duration_s": 10.0, **parts}), **signals)
 
 
 def pixels(path):
@@ -189,7 +191,7 @@ def test_a_video_of_any_length_can_be_empty(tmp_path, duration_s):
     picture = pixels(draw(tmp_path / "a.png", duration_s=duration_s))
     assert picture.shape[1] == 1600
     assert len(picture) < 300
-    text = timeline_text(title="v", duration_s=duration_s, events=[], segments=[])
+    text = timeline_text(Timeline(title="v", duration_s=duration_s, events=[], segments=[]))
     assert text.startswith("v\n")
     assert ("no cues" in text) == (duration_s > 0)
 
@@ -247,7 +249,7 @@ def row_of(text, label):
 
 def test_blocks_lie_under_the_seconds_of_the_ruler():
     events = [TimelineEvent("face.smile", 20.0, 30.0, 3, "face"), TimelineEvent("face.smile", 40.0, 45.0, 1, "face")]
-    text = timeline_text(title="v", duration_s=60.0, events=events, segments=[(20.0, 40.0)])
+    text = timeline_text(Timeline(title="v", duration_s=60.0, events=events, segments=[(20.0, 40.0)]))
     numbers = next(line for line in text.splitlines() if line.strip().startswith("seconds"))
     column = {seconds: numbers.index(f" {seconds} ") + 1 for seconds in (20, 30, 40, 45)}
     smile, annotated = row_of(text, "face.smile"), row_of(text, "A/H")
@@ -263,7 +265,9 @@ def test_text_is_at_most_100_columns_wide_and_every_number_stands_over_a_tick(du
         TimelineEvent("language.filler_sound", 0.0, duration_s, 2, "words"),
         TimelineEvent("face." + "x" * 60, duration_s * 0.99, duration_s, 2, "face"),
     ]
-    lines = timeline_text(title="\u5bc6" * 200, duration_s=duration_s, events=events, segments=[]).splitlines()
+    lines = timeline_text(
+        Timeline(title="\u5bc6" * 200, duration_s=duration_s, events=events, segments=[])
+    ).splitlines()
     assert max(map(len, lines)) == 100
     assert len(lines[0]) <= 50  # each takes two columns
     at = lines[1].index("seconds") + len("seconds")
@@ -277,7 +281,7 @@ def test_rows_are_ordered_by_modality_and_the_strongest_event_wins_a_column():
     spans = [("clash.fl", "clash"), ("language.hedging", "words"), ("body.nod", "body"), ("face.smile", "face")]
     events = [TimelineEvent(code, 1.0, 2.0, 3, modality) for code, modality in spans]
     events += [TimelineEvent("audio.pause", 1.0, 2.0, 3, "voice"), TimelineEvent("face.smile", 0.0, 10.0, 1, "face")]
-    text = timeline_text(title="v", duration_s=10.0, events=events, segments=[])
+    text = timeline_text(Timeline(title="v", duration_s=10.0, events=events, segments=[]))
     codes = [line.split()[0] for line in text.splitlines() if "." in line.split(" ")[0]]
     assert codes == ["face.smile", "body.nod", "audio.pause", "language.hedging", "clash.fl"]
     smile = row_of(text, "face.smile")
@@ -287,5 +291,5 @@ def test_rows_are_ordered_by_modality_and_the_strongest_event_wins_a_column():
 
 def test_the_terminal_obeys_nothing_in_titles_and_codes():
     event = TimelineEvent("face.\x1b[2J", 1.0, 2.0, 3, "face")
-    text = timeline_text(title="v\x1b]0;x\x07\r\n", duration_s=10.0, events=[event], segments=[])
+    text = timeline_text(Timeline(title="v\x1b]0;x\x07\r\n", duration_s=10.0, events=[event], segments=[]))
     assert all(character.isprintable() or character == "\n" for character in text)

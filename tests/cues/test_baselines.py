@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bah_mllm.cues import body, face
+from bah_mllm.cues.baselines import MINIMUM_S, pool
 from bah_mllm.cues.records import Track, Usual
-from bah_mllm.cues.usual import MINIMUM_S, pool
 
 CLAMPS = {"height": (0.5, 2.0), "head_yaw": (1.0, 6.0)}
 

@@ -1,0 +1,195 @@
+"""What is usual for a person: signals pooled over that person's videos, and kept beside the cues.
+
+Cues are defined against a person's usual behaviour. Centre and spread are a median and a median absolute deviation, so
+that the cues themselves hardly count. In short, expressive videos they count after all: the spread becomes so large
+that plain smiles vanish. It is therefore clamped to a range found over people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bah_mllm.core.errors import DataError
+from bah_mllm.core.files import write_atomically
+from bah_mllm.cues import body, face, sound
+from bah_mllm.cues.records import Baseline, Track, Usual
+from bah_mllm.cues.signals import Signals
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "CLAMPS",
+    "MINIMUM_S",
+    "POPULATION",
+    "is_own",
+    "load_usual",
+    "pool",
+    "pool_signals",
+    "save_baseline",
+    "usual_figures",
+]
+
+CLAMPS: Mapping[str, tuple[float, float]] = MappingProxyType(face.CLAMPS | body.CLAMPS | sound.CLAMPS)
+"""Signal to the range of its robust spread over people."""
+POPULATION: Mapping[str, Usual] = MappingProxyType(face.POPULATION | body.POPULATION | sound.POPULATION)
+"""Signal to what takes its place where too little is known of a person."""
+
+MINIMUM_S = 12.5  # 300 frames at BAH's 24 a second: below that a signal says too little about a person
+_FACE_SIGNAL = "head_yaw"  # known exactly where a face is
+_MAD_TO_SD = 1.4826  # of a normal distribution
+_LONGEST_STEP_S = 1.0  # what one sample may stand for, whatever the times say
+
+
+def pool(
+    participant_id: str,
+    videos: Sequence[Mapping[str, Track]],
+    clamps: Mapping[str, tuple[float, float]],
+    population: Mapping[str, Usual],
+    *,
+    percentiles: Mapping[str, float] = MappingProxyType(face.PERCENTILES),
+    minima_s: Mapping[str, float] = MappingProxyType({}),
+    speech_s: float = 0.0,
+) -> Baseline:
+    """Return what is usual for a person, from all of that person's videos and no labels.
+
+    Signals that are known for too short a time take the population's value, or are left out where there is none.
+
+    Args:
+        participant_id: Whose videos these are.
+        videos: The tracks of each video, by name of the signal.
+        clamps: Range of the spread of each signal; signals without one are left out.
+        population: What to take where too little is known of the person.
+        percentiles: Which percentile of a signal is its centre, where not the median.
+        minima_s: Seconds for which a signal must be known, where not ``MINIMUM_S`` (sound: 20 s of speech).
+        speech_s: Seconds of speech in the videos, for the record.
+
+    Returns:
+        Baseline; its scope is ``participant`` where at least one signal is the person's own.
+
+    References:
+        Spread: 1.4826 times the median absolute deviation; plain, it failed on short expressive clips.
+    """
+    usual: dict[str, Usual] = {}
+    n_own = 0
+    for name, (lowest, highest) in clamps.items():
+        tracks = [video[name] for video in videos if name in video]
+        if sum(_known_s(track) for track in tracks) >= minima_s.get(name, MINIMUM_S):
+            known = np.concatenate([track.values[np.isfinite(track.values)] for track in tracks])
+            usual[name] = _usual(known, lowest, highest, percentile=percentiles.get(name, 50))
+            n_own += 1
+        elif name in population:
+            usual[name] = population[name]
+    faces = [video[_FACE_SIGNAL].values for video in videos if _FACE_SIGNAL in video]
+    return Baseline(
+        participant_id=participant_id,
+        usual=usual,
+        n_videos=len(videos),
+        n_frames=sum(int(np.isfinite(values).sum()) for values in faces),
+        speech_s=speech_s,
+        scope="participant" if n_own else "population",
+    )
+
+
+def _usual(known: Float[np.ndarray, " samples"], lowest: float, highest: float, *, percentile: float) -> Usual:
+    spread = _MAD_TO_SD * float(np.median(np.abs(known - np.median(known))))
+    return Usual(float(np.percentile(known, percentile)), min(max(spread, lowest), highest))
+
+
+def _known_s(track: Track) -> float:
+    """Return for how many seconds a signal is known."""
+    if len(track.t_s) < 2:
+        return 0.0
+    step_s = min(float(np.median(np.diff(track.t_s))), _LONGEST_STEP_S)
+    return step_s * float(np.isfinite(track.values).sum())
+
+
+def pool_signals(participant_id: str, videos: Sequence[Signals]) -> Baseline:
+    """Return what is usual for a person, from the signals of all of that person's videos; see ``pool``."""
+    return pool(
+        participant_id,
+        [video.tracks for video in videos],
+        CLAMPS,
+        POPULATION,
+        minima_s=sound.MINIMA_S,
+        speech_s=sum(stop_s - start_s for video in videos for start_s, stop_s in video.speech),
+    )
+
+
+def is_own(baseline: Baseline, name: str) -> bool:
+    """Return whether what is usual for a signal was found on this very person, and not on the population."""
+    usual = baseline.usual.get(name)
+    return baseline.scope == "participant" and usual is not None and usual != POPULATION.get(name)
+
+
+def usual_figures(baseline: Baseline) -> dict[str, float]:
+    """Return what the header of rendered cues tells of a person (``Observation.usual``), as far as it is known."""
+    usual = baseline.usual
+    figures = {}
+    if "pitch" in usual:
+        figures["pitch_hz"] = round(sound.pitch_hz(usual["pitch"].centre), 1)
+    if "syllable_rate" in usual:
+        figures["rate_syl_s"] = round(usual["syllable_rate"].centre, 2)
+    if "gap" in usual:
+        figures["pause_s"] = round(math.exp(usual["gap"].centre), 2)
+    if "blink_rate" in usual:
+        figures["blinks_per_min"] = round(usual["blink_rate"].centre, 1)
+    return figures
+
+
+class _Usual(BaseModel):
+    """What is usual for one signal, in the file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    centre: float
+    spread: float
+
+
+class _Kept(BaseModel):
+    """The file of a person, as far as anybody reads it again."""
+
+    usual: dict[str, _Usual]
+
+
+def save_baseline(folder: Path, baseline: Baseline) -> None:
+    """Write what is usual for a person below a folder of cues."""
+    file = _file(folder, baseline.participant_id)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, (json.dumps(asdict(baseline), indent=1, sort_keys=True) + "\n").encode())
+
+
+def load_usual(folder: Path, participant_id: str) -> dict[str, Usual]:
+    """Return signal to what was usual for a person when cues were extracted into a folder; empty where nobody looked.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    file = _file(folder, participant_id)
+    if not file.exists():
+        return {}
+    try:
+        kept = _Kept.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise DataError(
+            f"{file} is damaged: {error.errors()[0]['msg']}.",
+            remedy="Delete the file and run `bah-mllm cues extract` again.",
+        ) from None
+    return {name: Usual(one.centre, one.spread) for name, one in kept.usual.items()}
+
+
+def _file(folder: Path, participant_id: str) -> Path:
+    # A participant of a foreign data set may have any name; a file may not.
+    is_plain = all(letter.isalnum() or letter in "-_" for letter in participant_id)
+    name = participant_id if is_plain else hashlib.sha256(participant_id.encode()).hexdigest()[:16]
+    return folder / "baselines" / f"{name}.json"
