@@ -14,7 +14,7 @@ from torch import nn
 from bah_mllm.evaluation.metrics import f1_positive
 from supervised.adaptation.domains import Domain, score_rows
 from supervised.adaptation.frames import FrameTable
-from supervised.adaptation.protocol import PARTS, TargetSplit, TargetSplitName, split_target
+from supervised.adaptation.protocol import TargetSplit, TargetSplitName, split_target
 from supervised.adaptation.recipe import AdaptationRecipe
 from supervised.adaptation.source import SourceModel
 from supervised.adaptation.source_free import Nrc, Shot
@@ -210,8 +210,7 @@ def _strategy(setting: Setting, train: Domain, *, n_epochs: int) -> Strategy:
 
 def _sizes(labels: Int64[np.ndarray, " n"], split: TargetSplit) -> dict[str, int]:
     sizes = {}
-    for part in PARTS:
-        rows = getattr(split, part)
+    for part, rows in (("train", split.train), ("val", split.val), ("test", split.test)):
         sizes[f"{part}_ah"] = int((labels[rows] == 1).sum())
         sizes[f"{part}_n"] = int((labels[rows] == 0).sum())
     return sizes | {"left_out": split.n_left_out}
