@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bah_mllm.cli.options import Data, Features, Json
 from bah_mllm.cli.parsing import require_supervised
 
 __all__ = ["adapt"]
@@ -16,20 +17,20 @@ def adapt(
     *,
     recipe: Annotated[str, typer.Option(help="source_only, mmd, sub_based, shot, nrc, oracle, or a .toml file.")],
     out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
-    data: Annotated[str | None, typer.Option(help="Data set. [default: the demo set]")] = None,
-    features: Annotated[Path, typer.Option(help="Folder that `bah-mllm features` wrote.")] = Path("features"),
+    data: Data = None,
+    features: Features = Path("features"),
     source: Annotated[
         Path | None,
-        typer.Option(help="Folder of a trained model, or the source/ of another run. [default: trained here]"),
+        typer.Option(help="Folder of a trained model, or the source/ of another run.", show_default="trained here"),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Split whose participants are the targets. [default: test, or everything]")
+        str | None, typer.Option(help="Split whose participants are the targets.", show_default="test, or everything")
     ] = None,
     target_split: Annotated[
         str, typer.Option(help="frame (as in the paper; leaks), segment or video: how a target's frames are divided.")
     ] = "frame",
     targets: Annotated[
-        list[str] | None, typer.Option(help="Participant; repeat for several. [default: everybody in the split]")
+        list[str] | None, typer.Option(help="Participant; repeat for several.", show_default="everybody in the split")
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -37,7 +38,7 @@ def adapt(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; results do not depend on it.", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
-    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+    json_path: Json = None,
 ) -> int:
     """Adapt a model to each participant and judge it on their test frames. Exit code 3 where one failed.
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
+
+from bah_mllm.cli.options import Json
+from bah_mllm.pipeline.config import CueModality, one_of
 
 __all__ = ["app"]
 
@@ -23,24 +26,28 @@ def extract(
     out: Annotated[
         Path, typer.Option(help="Folder for one JSONL of events per video, and what was kept to make them.")
     ],
-    split: Annotated[str | None, typer.Option(help="Only this split. [default: everything]")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default="everything")] = None,
     face_hz: Annotated[float, typer.Option(help="Looks at the face a second; blinks need 12.")] = 25.0,
     body_hz: Annotated[float, typer.Option(help="Looks at shoulders and hands a second.")] = 3.0,
     face_model: Annotated[
-        Path | None, typer.Option(help="face_landmarker.task of mediapipe Tasks. [default: mediapipe's own models]")
+        Path | None,
+        typer.Option(help="face_landmarker.task of mediapipe Tasks.", show_default="mediapipe's own models"),
     ] = None,
     pose_model: Annotated[
-        Path | None, typer.Option(help="pose_landmarker.task, beside --face-model. [default: nothing about the body]")
+        Path | None,
+        typer.Option(help="pose_landmarker.task, beside --face-model.", show_default="nothing about the body"),
     ] = None,
     hand_model: Annotated[
-        Path | None, typer.Option(help="hand_landmarker.task, beside --face-model. [default: nothing about hands]")
+        Path | None, typer.Option(help="hand_landmarker.task, beside --face-model.", show_default="nothing about hands")
     ] = None,
     workers: Annotated[int, typer.Option(help="Videos looked at at the same time.", min=1)] = 1,
     comb_engine: Annotated[
         str | None,
-        typer.Option(help="Engine that finds statements for and against change, quotes checked. [default: left out]"),
+        typer.Option(
+            help="Engine that finds statements for and against change, quotes checked.", show_default="left out"
+        ),
     ] = None,
-    comb_model: Annotated[str | None, typer.Option(help="Its model. [default: the engine's]")] = None,
+    comb_model: Annotated[str | None, typer.Option(help="Its model.", show_default="the engine's")] = None,
 ) -> int:
     """Extract the cues of videos; the same command goes on where it stopped. Exit code 3 where videos were unreadable.
 
@@ -78,10 +85,13 @@ def render(
     video: Annotated[str, typer.Argument(help="Id of a video, as in the data set.")],
     *,
     start: Annotated[float, typer.Option(help="Start of the window in seconds.", min=0)] = 0.0,
-    stop: Annotated[float | None, typer.Option(help="End of the window in seconds. [default: the video's]")] = None,
+    stop: Annotated[
+        float | None, typer.Option(help="End of the window in seconds.", show_default="the video's")
+    ] = None,
     tokens: Annotated[int, typer.Option(help="Budget for ten seconds, about.", min=1)] = 60,
     modality: Annotated[
-        list[str] | None, typer.Option(help="face, voice, words, body or clash; repeat for several. [default: all]")
+        list[str] | None,
+        typer.Option(help=f"{one_of(get_args(CueModality))}; repeat for several.", show_default="all"),
     ] = None,
 ) -> None:
     """Print what stood out in a window, as a language model reads it.
@@ -101,15 +111,15 @@ def score(
         Path | None, typer.Option(help="Judge the language rules on a disfluency corpus (Switchboard form) instead.")
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="JSONL with video_id, code, start_s, stop_s. [default: the demo set's]")
+        Path | None, typer.Option(help="JSONL with video_id, code, start_s, stop_s.", show_default="the demo set's")
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Data set (or demo) whose annotators named cues in segments: agreement with them instead."),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Only this split of it. [default: everything]")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of it.", show_default="everything")] = None,
     tolerance: Annotated[float, typer.Option(help="Seconds that an event may lie off.", min=0)] = 0.2,
-    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+    json_path: Json = None,
 ) -> None:
     """Tell how well cues were found: precision, recall and false events per minute of each; agreement with annotators.
 
@@ -125,7 +135,7 @@ def show(
     folder: Annotated[Path, typer.Argument(help="Folder that `cues extract` wrote.")],
     video: Annotated[str, typer.Argument(help="Id, file name or stem of a video.")],
     *,
-    data: Annotated[str | None, typer.Option(help="Its data set. [default: the demo set]")] = None,
+    data: Annotated[str | None, typer.Option(help="Its data set.", show_default="the demo set")] = None,
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("timeline.png"),
     private: Annotated[
         bool, typer.Option("--private", help="For your eyes only: also people who did not agree to publication.")

@@ -7,20 +7,19 @@ from typing import Annotated
 
 import typer
 
+from bah_mllm.cli.options import Json, Root
+
 __all__ = ["app", "transcribe"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at a data set before using it.")
 
-_Root = Annotated[str | None, typer.Argument(help="Data set root, manifest or folder. [default: the demo set]")]
-_Json = Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")]
-
 
 @app.command()
 def check(
-    root: _Root = None,
+    root: Root = None,
     *,
     decode: Annotated[bool, typer.Option("--decode", help="Also read every video file through.")] = False,
-    json_path: _Json = None,
+    json_path: Json = None,
 ) -> int:
     """Tell what is there, what is missing, which tasks are possible, and every broken file with its reason.
 
@@ -32,7 +31,7 @@ def check(
 
 
 @app.command()
-def stats(root: _Root = None, *, json_path: _Json = None) -> None:
+def stats(root: Root = None, *, json_path: Json = None) -> None:
     """Print counts, prevalence and the share of A/H per question and split.
 
     Example: bah-mllm data stats BAH_DB
@@ -48,8 +47,8 @@ def transcribe(
     recogniser: Annotated[str, typer.Option(help="faster-whisper or openai-whisper.")] = "faster-whisper",
     model: Annotated[str, typer.Option(help="Name or path of a Whisper model; the paper took large-v3.")] = "large-v3",
     download: Annotated[bool, typer.Option("--download", help="Fetch a named model that is not here.")] = False,
-    split: Annotated[str | None, typer.Option(help="Only this split. [default: everything]")] = None,
-    language: Annotated[str | None, typer.Option(help="en or fr. [default: told apart by the model]")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default="everything")] = None,
+    language: Annotated[str | None, typer.Option(help="en or fr.", show_default="told apart by the model")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     clean: Annotated[bool, typer.Option("--clean", help="Do not ask the model to write fillers down.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace words that are there already.")] = False,

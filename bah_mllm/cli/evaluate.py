@@ -6,20 +6,26 @@ from typing import Annotated
 
 import typer
 
+from bah_mllm.cli.options import Json
+from bah_mllm.core.records import Level
+from bah_mllm.pipeline.config import one_of
+
 __all__ = ["compare", "evaluate"]
+
+_Data = Annotated[
+    str | None, typer.Option(help="Data set with the labels.", show_default="the runs' own, or the demo set")
+]
+_Split = Annotated[str | None, typer.Option(help="Split to judge.", show_default="the runs' own, or test")]
+_Level = Annotated[str | None, typer.Option(help=f"{one_of(Level)}.", show_default="the runs' own, or frame")]
 
 
 def evaluate(
     paths: Annotated[list[str] | None, typer.Argument(help="Run folders, or CSV/Parquet with video_id, p ...")] = None,
     *,
-    data: Annotated[
-        str | None, typer.Option(help="Data set with the labels. [default: the runs' own, or the demo set]")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Split to judge. [default: the runs' own, or test]")] = None,
-    level: Annotated[str | None, typer.Option(help="frame or video. [default: the runs' own, or frame]")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Positive above this p. [default: 0.5; a tie is negative]", min=0, max=1)
-    ] = None,
+    data: _Data = None,
+    split: _Split = None,
+    level: _Level = None,
+    threshold: Annotated[float, typer.Option(help="Positive above this p; a tie is negative.", min=0, max=1)] = 0.5,
     draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     calibrate: Annotated[
@@ -51,7 +57,7 @@ def evaluate(
             "cross-validation), and show what tuning on the judged ones would pretend."
         ),
     ] = None,
-    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+    json_path: Json = None,
 ) -> None:
     """Judge predictions against labels: F1s, two APs, AUROC, Brier, ECE, with intervals and anchors.
 
@@ -72,7 +78,7 @@ def evaluate(
         with_fps=events,
     )
     options = JudgeOptions(
-        threshold=0.5 if threshold is None else threshold,
+        threshold=threshold,
         n_draws=draws,
         seed=seed,
         subgroups=subgroups,
@@ -86,15 +92,13 @@ def evaluate(
 def compare(
     paths: Annotated[list[str], typer.Argument(help="Run folders, or CSV/Parquet with video_id, p ...")],
     *,
-    data: Annotated[
-        str | None, typer.Option(help="Data set with the labels. [default: the runs' own, or the demo set]")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Split to judge. [default: the runs' own, or test]")] = None,
-    level: Annotated[str | None, typer.Option(help="frame or video. [default: the runs' own, or frame]")] = None,
+    data: _Data = None,
+    split: _Split = None,
+    level: _Level = None,
     metric: Annotated[str, typer.Option(help="Whose differences the table shows; JSON has all.")] = "macro_f1",
     draws: Annotated[int, typer.Option(help="Bootstrap draws, the same for both of a pair.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
-    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+    json_path: Json = None,
 ) -> None:
     """Compare every system with every other: paired differences, agreement, shared errors, videos that changed most.
 

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
+from bah_mllm.cli.options import Json, Root
 from bah_mllm.cli.parsing import require_supervised
 
 __all__ = ["features"]
 
 
 def features(
-    root: Annotated[
-        str | None, typer.Argument(help="Data set root, manifest or folder. [default: the demo set]")
-    ] = None,
+    root: Root = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder of feature sets; those that are there are completed.")] = Path(
         "features"
@@ -44,7 +43,7 @@ def features(
         str, typer.Option(help="auto, retinaface or mediapipe; for videos without shipped crops.")
     ] = "auto",
     face_weights: Annotated[
-        Path | None, typer.Option(help="uniface's retinaface_r50.onnx. [default: where uniface keeps it]")
+        Path | None, typer.Option(help="uniface's retinaface_r50.onnx.", show_default="where uniface keeps it")
     ] = None,
     detect_every: Annotated[
         int, typer.Option(help="Look for the face in every so many frames; points between are interpolated.", min=1)
@@ -55,11 +54,11 @@ def features(
     hold_words: Annotated[bool, typer.Option("--hold-words", help="Keep a word through the silence after it.")] = False,
     suffix: Annotated[str, typer.Option(help="Added to the names of the sets.")] = "",
     dtype: Annotated[str, typer.Option(help="float16 (float32 for videos beyond its range) or float32.")] = "float16",
-    split: Annotated[str | None, typer.Option(help="Only this split. [default: everything]")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default="everything")] = None,
     workers: Annotated[int, typer.Option(help="Videos worked on at the same time.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     batch: Annotated[int, typer.Option(help="Faces that a backbone sees at once.", min=1)] = 32,
-    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+    json_path: Json = None,
 ) -> int:
     """Extract features of faces, sound and words, a row a frame; the same command goes on. Exit code 3 where some lack.
 

@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Get the sma
 
 
 @app.command()
-def get(name: Annotated[str, typer.Argument(help="smollm2 or tiny-video-llava.")]) -> None:
+def get(name: Annotated[str, typer.Argument(help="A name that `models list` prints.")]) -> None:
     """Put a model into the cache: once fetched or built, it works offline.
 
     Example: bah-mllm models get smollm2

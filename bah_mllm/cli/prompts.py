@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from bah_mllm.cli.options import Json
 from bah_mllm.core.errors import BahError, PromptError
+from bah_mllm.core.records import Variant
+from bah_mllm.pipeline.config import one_of
 
 __all__ = ["app"]
 
@@ -21,7 +24,7 @@ _Name = Annotated[str, typer.Argument(help="Name of a prompt, or a .jinja file."
 def list_(
     *,
     prompts_dir: _Dirs = None,
-    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+    json_path: Json = None,
 ) -> None:
     """List every prompt that a name finds.
 
@@ -74,14 +77,13 @@ def render(
     question: Annotated[str | None, typer.Option(help="Number of the question (1 to 7), or its text.")] = None,
     window_transcript: Annotated[str | None, typer.Option(help="What was said inside the window.")] = None,
     cues: Annotated[str | None, typer.Option(help="Cues observed in the window.")] = None,
-    variant: Annotated[str, typer.Option(help="main, swapped or content_free.")] = "main",
+    variant: Annotated[str, typer.Option(help=f"{one_of(Variant)}.")] = Variant.MAIN.value,
     prompts_dir: _Dirs = None,
 ) -> None:
     """Print exactly the prompt's text, without the engine's wrapper; a run also makes control tokens harmless.
 
     Example: bah-mllm prompts render transcript_def1 --transcript "I want to stop, but I like it"
     """
-    from bah_mllm.core.records import Variant
     from bah_mllm.prompting import find_prompt, render_text
 
     given = {
@@ -99,7 +101,9 @@ def render(
 
 @app.command()
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Names or files. [default: every prompt found]")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names or files.", show_default="every prompt found")
+    ] = None,
     *,
     prompts_dir: _Dirs = None,
 ) -> int:

@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from bah_mllm.bench import BENCHES, OF_SUPERVISED
+from bah_mllm.cli.options import Json
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
 
 __all__ = ["bench", "doctor"]
 
 
-def doctor(
-    *, json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None
-) -> int:
+def doctor(*, json_path: Json = None) -> int:
     """Tell what this installation can do, what is missing and what to do about it; exit code 1 on a problem.
 
     Example: bah-mllm doctor
@@ -35,7 +34,7 @@ def bench(
     *,
     seed: Annotated[int, typer.Option(help="Seed of the made-up input.")] = 0,
     seeds: Annotated[str, typer.Option(help="Seeds of adaptation's toy problems: A:B (half open) or A,B,C.")] = "0:5",
-    json_path: Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")] = None,
+    json_path: Json = None,
 ) -> None:
     """Measure what is shared and batched against the naive way, as ratios; or what adaptation gains on toy problems.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bah_mllm.cli.options import Data, Features, Seeds
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
 
 __all__ = ["predict", "train"]
@@ -16,13 +17,13 @@ def train(
     *,
     recipe: Annotated[str, typer.Option(help="Name of a shipped recipe, or a .toml file.")],
     out: Annotated[Path, typer.Option(help="Folder for what is trained.")],
-    data: Annotated[str | None, typer.Option(help="Data set with a train split. [default: the demo set]")] = None,
-    features: Annotated[Path, typer.Option(help="Folder that `bah-mllm features` wrote.")] = Path("features"),
-    cues: Annotated[Path | None, typer.Option(help="Folder that `cues extract` wrote. [default: none]")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set with a train split.", show_default="the demo set")] = None,
+    features: Features = Path("features"),
+    cues: Annotated[Path | None, typer.Option(help="Folder that `cues extract` wrote.", show_default="none")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Replace a value of the recipe: loop.lr=0.01; repeat for several.")
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds as A:B (half open), or A,B,C.")] = "0",
+    seeds: Seeds = "0",
 ) -> None:
     """Train a recipe; the same command goes on where it was killed, to the same weights.
 
@@ -46,15 +47,15 @@ def predict(
     trained: Annotated[Path, typer.Argument(help="Folder that `bah-mllm train` wrote.")],
     *,
     out: Annotated[Path, typer.Option(help="Run folder; a folder of run folders where several seeds were trained.")],
-    data: Annotated[str | None, typer.Option(help="Data set. [default: the demo set]")] = None,
-    split: Annotated[str | None, typer.Option(help="Split to predict. [default: test, or everything]")] = None,
+    data: Data = None,
+    split: Annotated[str | None, typer.Option(help="Split to predict.", show_default="test, or everything")] = None,
     features: Annotated[
-        Path | None, typer.Option(help="Folder that `bah-mllm features` wrote. [default: the one trained on]")
+        Path | None, typer.Option(help="Folder that `bah-mllm features` wrote.", show_default="the one trained on")
     ] = None,
     cues: Annotated[
-        Path | None, typer.Option(help="Folder that `cues extract` wrote. [default: the one trained on]")
+        Path | None, typer.Option(help="Folder that `cues extract` wrote.", show_default="the one trained on")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds as A:B or A,B,C. [default: all trained]")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds as A:B or A,B,C.", show_default="all trained")] = None,
     device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
 ) -> int:
     """Write the predictions of what was trained, as rows that `evaluate` judges. Exit code 3 where videos failed.

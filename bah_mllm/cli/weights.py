@@ -29,13 +29,15 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     window_frames: Annotated[
         int | None,
-        typer.Option(min=1, help="Frames of LFAN's windows. [default: window_length in config.yml beside the file]"),
+        typer.Option(
+            min=1, help="Frames of LFAN's windows.", show_default="window_length in config.yml beside the file"
+        ),
     ] = None,
     features: Annotated[
         Path | None,
         typer.Option(help="Folder of features to predict with: makes OUT a folder that `predict` takes. Fusions only."),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Data set of these features. [default: the demo set]")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set of these features.", show_default="the demo set")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Replace a value of the model's recipe, with --features.")
     ] = None,

@@ -4,104 +4,152 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.core.timeline import Length
+from bah_mllm.engines import ENGINE_FOR_DATA, ENGINE_FOR_DEMO_SET, ENGINES, EngineOptions
+from bah_mllm.engines.options import Attention, ChatTemplate, Dtype, Quantization
+from bah_mllm.scoring import PARSERS
 
-__all__ = ["PROJECT_CONFIG", "RunConfig", "load_run_config", "project_settings"]
+__all__ = [
+    "OPTION_OF_SETTING",
+    "PROJECT_CONFIG",
+    "CueModality",
+    "RunConfig",
+    "Unset",
+    "load_run_config",
+    "one_of",
+    "project_settings",
+]
 
 PROJECT_CONFIG = "bah-mllm.toml"
+CueModality = Literal["face", "voice", "words", "body", "clash"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unset:
+    """What None stands for in a setting, in words that follow "default": ``Unset("the demo set")``."""
+
+    words: str
+
+
+_ENGINE = EngineOptions()  # the defaults of what is handed on to the engine are written there
+
+# A setting that may be given several times is called by the singular on the command line.
+OPTION_OF_SETTING = {"prompts": "prompt", "windows": "window", "prompts_dirs": "prompts_dir"}
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return names as a list of choices.
+
+    >>> one_of(["a", "b", "c"])
+    'a, b or c'
+    """
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _engines_that_read(option: str) -> str:
+    return " or ".join(f"--engine {name}" for name, entry in ENGINES.items() if option in entry.options)
 
 
 class RunConfig(BaseModel):
     """What ``bah-mllm run`` does.
 
-    Args:
-        data: Root of a data set, a manifest or a folder of videos; None is the demo set.
-        split: Which split to run; None is ``test`` where the data set has splits, else everything.
-        level: ``frame`` slides windows over each video, ``video`` asks once per video.
-        prompts: Prompt names or paths, all asked about the same windows.
-        prompts_dirs: Folders searched for prompts before the shipped ones.
-        windows: Lengths of the windows, in frames (``120``) or seconds (``5s``); one decoding pass serves all.
-            Ignored at video level, where the window is the whole video.
-        hop: Start to start; the window's length where None.
-        engine: Name of an engine; None is ``video-llava``, on the demo set ``text``.
-        model: Checkpoint folder, hub id or the name of an embedded model; None is the engine's default.
-        revision: Revision of a hub model.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
-        dtype: ``auto`` is bfloat16 on CUDA and float32 on the CPU.
-        quantize: 4-bit or 8-bit weights through bitsandbytes.
-        attention: Attention kernel.
-        wrapper: Text around the prompt; None is the engine's default.
-        chat_template: For text engines: the tokenizer's chat template, none, or whichever it has.
-        frames: Frames sampled from a window.
-        sampler: How they are chosen.
-        resize: How they are brought to the model's size.
-        batch: Windows that the engine takes at once.
-        answer: ``score`` takes exact label probabilities; ``generate`` parses a greedy reply, as the paper did.
-        parser: Reads the replies of ``generate``.
-        max_new_tokens: Length of a reply.
-        both_orders: Also ask with the order of the labels swapped.
-        content_free: Also ask with the content emptied, for calibration.
-        cues: Folder that ``bah-mllm cues extract`` wrote, for prompts that name cues; text engines get them in place of
-            the video. None takes the demo set's own on the demo set. ``shuffled`` and ``shuffled:FOLDER`` stand for the
-            same with control ``shuffled-cues``.
-        cue_modalities: Which modalities of cues are told.
-        cue_tokens_per_10s: Budget of cue text.
-        control: Take away or mix up what the model is given, to see what its answers rest on: ``no-video`` (the prompt
-            alone), ``black-video``, ``no-transcript`` (``N/A`` instead) or ``shuffled-transcript`` (somebody else's) or
-            ``shuffled-cues`` (somebody else's).
-        limit: Run only the first so many videos of the split.
-        out: The run's folder; None is ``runs/<id>``, the id a digest of what decides about results.
-        seed: Of whatever draws random numbers.
+    Type, default and description of a field make an option of the command line, too (``bah_mllm.cli.options``), where
+    the names of a closed list of choices are put behind a description that leaves any of them out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: str | None = None
-    split: str | None = None
-    level: Level = Level.FRAME
-    prompts: Annotated[tuple[str, ...], Field(min_length=1)] = ("transcript_def1",)
-    prompts_dirs: tuple[str, ...] = ()
-    windows: Annotated[tuple[str, ...], Field(min_length=1)] = ("120",)
-    hop: str | None = None
-    engine: str | None = None
-    model: str | None = None
-    revision: str | None = None
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    quantize: Literal["4bit", "8bit"] | None = None
-    attention: Literal["sdpa", "eager"] = "sdpa"
-    wrapper: str | None = None
-    chat_template: Literal["auto", "chat", "raw"] = "auto"
-    frames: Annotated[int, Field(ge=1, le=512)] = 8
-    sampler: Literal["linspace", "hf", "center"] = "linspace"
-    resize: Literal["exact", "fast", "upstream"] = "exact"
-    batch: Annotated[int, Field(ge=1)] = 1
-    answer: Literal["score", "generate"] = "score"
-    parser: str = "default"
-    max_new_tokens: Annotated[int, Field(ge=1)] = 10
-    both_orders: bool = False
-    content_free: bool = False
-    cues: str | None = None
-    cue_modalities: tuple[Literal["face", "voice", "words", "body", "clash"], ...] = (
-        "face",
-        "voice",
-        "words",
-        "body",
-        "clash",
+    prompts: Annotated[tuple[str, ...], Field(min_length=1, description="Prompt name or file; repeat for several.")] = (
+        "transcript_def1",
     )
-    cue_tokens_per_10s: Annotated[int, Field(ge=1)] = 60
-    control: Literal["no-video", "black-video", "no-transcript", "shuffled-transcript", "shuffled-cues"] | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
-    out: str | None = None
-    seed: int = 0
+    windows: Annotated[
+        tuple[str, ...],
+        Field(min_length=1, description="Length in frames (120) or seconds (5s); repeat for several."),
+    ] = ("120",)
+    data: Annotated[
+        str | None,
+        Field(description="Data set root, manifest (CSV, Parquet) or folder of videos."),
+        Unset("the demo set"),
+    ] = None
+    split: Annotated[str | None, Field(description="Split to run."), Unset("test, or everything")] = None
+    level: Annotated[Level, Field(description="frame (windows over each video) or video.")] = Level.FRAME
+    limit: Annotated[int | None, Field(ge=1, description="Only the first N videos of the split.")] = None
+    prompts_dirs: Annotated[tuple[str, ...], Field(description="Folder with prompt files of your own.")] = ()
+    hop: Annotated[str | None, Field(description="Start to start, frames or seconds."), Unset("the window")] = None
+    frames: Annotated[int, Field(ge=1, le=512, description="Frames sampled from a window.")] = _ENGINE.n_frames
+    sampler: Annotated[Literal["linspace", "hf", "center"], Field(description="How these frames are chosen.")] = (
+        "linspace"
+    )
+    resize: Annotated[
+        Literal["exact", "fast", "upstream"],
+        Field(description="exact (as the model's processor), fast or upstream."),
+    ] = "exact"
+    engine: Annotated[
+        str | None,
+        Field(description=f"{one_of(ENGINES)}."),
+        Unset(f"{ENGINE_FOR_DATA}; demo set: {ENGINE_FOR_DEMO_SET}"),
+    ] = None
+    model: Annotated[
+        str | None,
+        Field(description="Checkpoint folder, hub id or embedded model (`models list`)."),
+        Unset("the engine's"),
+    ] = _ENGINE.model
+    revision: Annotated[str | None, Field(description="Revision of a hub model.")] = _ENGINE.revision
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu or cuda[:N].")] = (
+        _ENGINE.device
+    )
+    dtype: Annotated[Dtype, Field(description="Type of the weights; auto is bfloat16 on CUDA, else float32.")] = (
+        _ENGINE.dtype
+    )
+    quantize: Annotated[Quantization | None, Field(description="Fewer bits for the weights, by bitsandbytes.")] = (
+        _ENGINE.quantize
+    )
+    attention: Annotated[Attention, Field(description="Attention kernel.")] = _ENGINE.attention
+    wrapper: Annotated[
+        str | None,
+        Field(description=f"Text around the prompt, for {_engines_that_read('wrapper')}."),
+        Unset("the engine's"),
+    ] = _ENGINE.wrapper
+    chat_template: Annotated[
+        ChatTemplate, Field(description=f"Whether the tokenizer's is used, for {_engines_that_read('chat_template')}.")
+    ] = _ENGINE.chat_template
+    answer: Annotated[
+        Literal["score", "generate"],
+        Field(description="score (exact label probabilities) or generate (parsed reply, as the paper)."),
+    ] = "score"
+    parser: Annotated[str, Field(description=f"{one_of(PARSERS)}, for generate.")] = "default"
+    max_new_tokens: Annotated[int, Field(ge=1, description="Length of a reply in tokens.")] = 10
+    both_orders: Annotated[bool, Field(description="Also ask with the label order swapped.")] = False
+    content_free: Annotated[bool, Field(description="Also ask with the content emptied, for calibration.")] = False
+    cues: Annotated[
+        str | None,
+        Field(
+            description="Folder that `cues extract` wrote; shuffled, or shuffled:FOLDER, shows somebody else's, a "
+            "control."
+        ),
+        Unset("on the demo set, its own"),
+    ] = None
+    cue_modalities: Annotated[tuple[CueModality, ...], Field(description="Cues that are told; repeat for several.")] = (
+        get_args(CueModality)
+    )
+    cue_tokens_per_10s: Annotated[int, Field(ge=1, description="Budget of cue text.")] = 60
+    control: Annotated[
+        Literal["no-video", "black-video", "no-transcript", "shuffled-transcript", "shuffled-cues"] | None,
+        Field(description="A control run, to see what the answers rest on."),
+    ] = None
+    out: Annotated[str | None, Field(description="Run folder; the same command resumes it."), Unset("runs/<id>")] = None
+    batch: Annotated[int, Field(ge=1, description="Windows that the model takes at once.")] = _ENGINE.batch_windows
+    seed: Annotated[int, Field(description="Seed.")] = _ENGINE.seed
 
     @model_validator(mode="before")
     @classmethod
@@ -146,11 +194,13 @@ class RunConfig(BaseModel):
         for name in ("data", "out", "split"):
             if getattr(self, name) == "":
                 raise ConfigError(f"--{name} is empty.", remedy=f"Give --{name} a value, or leave it out.")
-        for name, values in (("prompt", self.prompts), ("window", self.windows)):
+        for name in ("prompts", "windows"):
+            values = getattr(self, name)
             twice = {value for value in values if values.count(value) > 1}
             if twice:
                 raise ConfigError(
-                    f"The {name} {sorted(twice)[0]!r} is given twice.", remedy=f"Give each --{name} once."
+                    f"The {OPTION_OF_SETTING[name]} {sorted(twice)[0]!r} is given twice.",
+                    remedy=f"Give each {_flag(name)} once.",
                 )
         return self
 
@@ -179,11 +229,15 @@ def load_run_config(flags: Mapping[str, Any], config_file: Path | None = None) -
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        where = f"{name} in {origin[name]}" if origin.get(name) else f"--{name.replace('_', '-')}"
+        where = f"{name} in {origin[name]}" if origin.get(name) else _flag(name)
         what = "is not a setting" if first["type"] == "extra_forbidden" else str(first["msg"])
         raise ConfigError(
             f"{where}: {what} (got {first.get('input')!r}).", remedy="See `bah-mllm run --help` for what it takes."
         ) from None
+
+
+def _flag(setting: str) -> str:
+    return "--" + OPTION_OF_SETTING.get(setting, setting).replace("_", "-")
 
 
 def project_settings() -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.prompting import Need, PromptTemplate, find_prompt
 from bah_mllm.scoring import find_parser
 
-__all__ = ["Setup", "prepare"]
+__all__ = ["Setup", "engine_options", "prepare"]
 
 # Settings that EngineOptions knows by another name; those it shares with RunConfig have the same one in both.
 _SETTING_OF_OPTION = {"batch_windows": "batch", "n_frames": "frames"}
@@ -98,7 +98,7 @@ def prepare(config: RunConfig) -> Setup:
         templates=templates,
         variants=_variants(config),
         engine_name=engine_name,
-        options=_engine_options(config),
+        options=engine_options(config),
         folder=_folder(config, dataset, split, engine_name, identity),
         identity=identity,
         notes=_notes(dataset, config, engine_name),
@@ -149,7 +149,8 @@ def _variants(config: RunConfig) -> tuple[Variant, ...]:
     return (Variant.MAIN, *swapped, *content_free)
 
 
-def _engine_options(config: RunConfig) -> EngineOptions:
+def engine_options(config: RunConfig) -> EngineOptions:
+    """Return how the engine is loaded: the settings of a run that are also options of engines."""
     names = {option.name: _SETTING_OF_OPTION.get(option.name, option.name) for option in fields(EngineOptions)}
     settings = {option: name for option, name in names.items() if name in RunConfig.model_fields}
     return EngineOptions(**{option: getattr(config, name) for option, name in settings.items()})
