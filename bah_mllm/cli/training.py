@@ -32,10 +32,10 @@ def train(
     Example: bah-mllm train --recipe words_video --out trained/words
     """
     require_supervised()
-    from supervised.flows.train import TrainRequest
     from supervised.flows.train import train as run
     from supervised.reading import read_recipe
     from supervised.training.loop import Shard
+    from supervised.training.requests import TrainRequest
 
     resolved = read_recipe(recipe, set_ or ())
     run(resolved, TrainRequest(data, out, features, cues, parse_seeds(seeds)))
@@ -64,8 +64,8 @@ def predict(
     """
     require_supervised()
     from bah_mllm.predictions import read_manifest
-    from supervised.flows.predict import PredictRequest
     from supervised.flows.predict import predict as run
+    from supervised.training.requests import PredictRequest
 
     chosen = None if seeds is None else parse_seeds(seeds)
     folders = run(PredictRequest(trained, data, split, out, features, cues, chosen, device))

@@ -54,8 +54,9 @@ def import_(
     for note in imported.notes:
         typer.echo(f"note: {note}", err=True)
     if features is not None:
-        from supervised.flows.train import TrainRequest, adopt
+        from supervised.fusion.train import adopt
         from supervised.reading import read_recipe
+        from supervised.training.requests import TrainRequest
 
         recipe = read_recipe(model, ["model.variant=faithful", *(set_ or ())])
         adopt(folder, recipe, TrainRequest(data, out, features))

@@ -32,12 +32,12 @@ from bah_mllm.report.markup import Table
 from bah_mllm.report.numbers import figure
 from bah_mllm.report.pictures import save_png
 from supervised.features.store import FeatureStore
-from supervised.flows.train import seed_folder
+from supervised.fusion.recipe import FusionRecipe
 from supervised.models import load_feature_model
-from supervised.reading import FusionRecipe
 from supervised.records import VideoFeatures
 from supervised.training.data import load_standard, load_videos
 from supervised.training.predicting import Predicted, RunAbout, frame_probabilities, write_predictions
+from supervised.training.record import seed_folder
 
 __all__ = ["context_figure", "judge_frames", "padded_like_the_published_code"]
 

@@ -10,11 +10,10 @@ from bah_mllm.paper.experiments import Experiment, ExperimentRequest, Outcome
 from bah_mllm.paper.fusion_arms import recipe_of
 from bah_mllm.paper.fusion_tables import OUT, under_notes
 from bah_mllm.report.markup import Table
-from supervised.flows.train import model_options
+from supervised.fusion.recipe import FusionRecipe
 from supervised.models import build_model
 from supervised.models.backbones import build_backbone
 from supervised.models.cost import measure_backbone_cost, measure_cost
-from supervised.reading import FusionRecipe
 
 __all__ = ["cost_table"]
 
@@ -94,7 +93,7 @@ def cost_table(name: str, experiment: Experiment, request: ExperimentRequest) ->
 def _measure(recipe: FusionRecipe, window_frames: int) -> _Measured:
     backbone = build_backbone(_BACKBONE, random=True)
     dims = {modality: _DIMS[modality] for modality in recipe.features}
-    model = build_model(recipe.model.name, dims, variant=recipe.model.variant, **model_options(recipe))
+    model = build_model(recipe.model.name, dims, variant=recipe.model.variant, **recipe.model_options())
     fused = measure_cost(model.eval(), dims, window_frames)
     faces = measure_backbone_cost(backbone.eval(), _N_FACES)
     per_window = window_frames / _N_FACES

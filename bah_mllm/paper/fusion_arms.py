@@ -15,9 +15,11 @@ from typing import cast
 
 from bah_mllm.paper.experiments import ExperimentRequest
 from supervised.features.store import FeatureStore
-from supervised.flows.predict import PredictRequest, predict
-from supervised.flows.train import TrainRequest, train
-from supervised.reading import FusionRecipe, read_recipe
+from supervised.flows.predict import predict
+from supervised.flows.train import train
+from supervised.fusion.recipe import FusionRecipe
+from supervised.reading import read_recipe
+from supervised.training.requests import PredictRequest, TrainRequest
 
 __all__ = ["Arm", "Trained", "backbones", "fusions", "modalities", "recipe_of", "train_and_predict"]
 

@@ -25,7 +25,7 @@ from bah_mllm.report.headings import HEADINGS
 from bah_mllm.report.markup import Table
 from bah_mllm.report.numbers import figure, with_deviation
 from supervised.features.store import FeatureStore, notes_on_features
-from supervised.reading import FusionRecipe
+from supervised.fusion.recipe import FusionRecipe
 
 __all__ = ["OUT", "fusion_table", "notes_on", "under_notes"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from bah_mllm.dataset import Dataset
 from supervised.adaptation.request import AdaptRequest
 from supervised.adaptation.source import source_digest, source_features, source_videos
 from supervised.features.store import FeatureStore, notes_on_features
+from supervised.training.record import digest_features
 
 __all__ = ["RunDescription", "describe_run"]
 
@@ -49,10 +49,10 @@ def describe_run(
         RunError: The source is no trained model.
         ConfigError: The source is no model over features of frames.
     """
-    names = (request.recipe.features if request.source is None else source_features(request.source)).values()
+    features = request.recipe.features if request.source is None else source_features(request.source)
+    names = list(features.values())
     of_source = source_videos(request.recipe, dataset)
     videos = [*of_source, *(video for several in targets.values() for video in several)]
-    held = "\n".join(f"{name},{one.video_id},{store.digest(name, one.video_id)}" for name in names for one in videos)
     sets = [store.info(name) for name in names]
     identity = {
         "level": Level.FRAME.value,
@@ -60,7 +60,7 @@ def describe_run(
         "split": split,
         "recipe": request.recipe.decisive(),
         "feature_sets": [one.made_by() for one in sets],
-        "features_held": hashlib.sha256(held.encode()).hexdigest(),
+        "features_held": digest_features(store, names, videos),
         "source": None if request.source is None else source_digest(request.source),
         "target_split": request.target_split,
         "targets": None if request.targets is None else list(request.targets),

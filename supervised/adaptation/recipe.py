@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from supervised.adaptation.source_free import NrcOptions, ShotOptions
 from supervised.adaptation.with_source import MmdOptions, SubjectOptions, SupervisedOptions
 from supervised.records import MODALITIES
 from supervised.training.loop import LoopSettings
+from supervised.training.recipe import Recipe
 
 __all__ = ["METHODS", "AdaptationRecipe", "SourceTraining", "SubjectStage"]
 
@@ -66,7 +67,7 @@ _FAITHFUL: dict[str, dict[str, Any]] = {
 }
 
 
-class AdaptationRecipe(BaseModel):
+class AdaptationRecipe(Recipe):
     """One method of adaptation.
 
     Args:
@@ -85,12 +86,8 @@ class AdaptationRecipe(BaseModel):
         options: Of the method.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: Literal["adaptation"]
-    name: str
     method: Literal["source_only", "mmd", "sub_based", "shot", "nrc", "oracle"]
-    source: str
     features: dict[str, str] = Field(min_length=1)
     standardise: bool = True
     source_splits: tuple[str, ...] = ("train",)

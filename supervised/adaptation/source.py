@@ -13,11 +13,10 @@ frame, on which a frame model is trained and then adapted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -38,6 +37,7 @@ from supervised.models.mlp import Mlp
 from supervised.records import VideoFeatures
 from supervised.training.data import Standard, fit_standard, load_standard, load_videos, save_standard
 from supervised.training.loop import fit
+from supervised.training.record import RECORD, read_record
 
 __all__ = [
     "SourceModel",
@@ -235,29 +235,17 @@ def _seed_folder(checkpoint: Path) -> Path:
 def _read_trained(checkpoint: Path) -> tuple[Mlp | None, Representation]:
     """Return what ``bah-mllm train`` left: a frame model as it is; any other one as an encoder, and no frame model."""
     folder = _seed_folder(checkpoint)
-    record = _record(folder.parent if (folder.parent / "train.json").exists() else folder)
-    recipe = record.get("recipe", {})
-    if recipe.get("kind") != "fusion":
+    record = read_record(folder.parent if (folder.parent / RECORD).exists() else folder)
+    if record.kind != "fusion":
         raise ConfigError(
-            f"{checkpoint} holds a {recipe.get('kind', 'foreign')} model, not one over features of frames.",
+            f"{checkpoint} holds a {record.kind} model, not one over features of frames.",
             remedy="Give the folder of a recipe of the kind fusion (tcn_visual, lfan ...).",
         )
     model = load_feature_model(folder)
-    standard, features = load_standard(folder), dict(recipe["features"])
+    standard, features = load_standard(folder), dict(record.recipe["features"])
     if isinstance(model, Mlp):
         return model, Representation(features, standard)
     model.requires_grad_(requires_grad=False)
-    windows = recipe.get("prediction", {})
+    windows = record.recipe.get("prediction", {})
     spans = (windows.get("window_frames"), windows.get("hop_frames"))
     return None, Representation(features, Standard(), model, standard, *spans)
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads((folder / "train.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise RunError(
-            f"{folder} holds nothing trained: there is no readable train.json.",
-            remedy="Give the folder that `bah-mllm train --out` named.",
-        ) from None
-    return record

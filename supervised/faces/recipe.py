@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from supervised.faces.emotion_sets import BASIC_EMOTIONS
 from supervised.models.backbone_weights import Normalisation
 from supervised.training.loop import LoopSettings
+from supervised.training.recipe import TrainingRecipe
 
 __all__ = ["BackboneRecipe", "BahFaces", "EmotionFaces"]
 
@@ -60,8 +62,12 @@ class BahFaces(_Faces):
     frame_step: int = Field(default=1, ge=1)
     undersample: float | None = Field(default=None, gt=0)
 
+    def crops_root(self, of_data_set: Path) -> Path:
+        """Return the folder below which crops of faces lie, if there are any: the one named, or the data set's."""
+        return of_data_set if self.faces is None else Path(self.faces).expanduser()
 
-class BackboneRecipe(BaseModel):
+
+class BackboneRecipe(TrainingRecipe):
     """A backbone trained on pixels.
 
     Args:
@@ -80,21 +86,26 @@ class BackboneRecipe(BaseModel):
         loop: How.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: Literal["backbone"]
-    name: str
-    source: str
     backbone: str
     weights: str | None = None
     random: bool = False
     reduce_dim: int | None = Field(default=None, ge=1)
     normalisation: Normalisation | None = None
-    train_splits: tuple[str, ...] = ("train",)
     val_split: str = "val"
     head_lr_factor: float = Field(default=1.0, gt=0)
     data: Annotated[EmotionFaces | BahFaces, Field(discriminator="task")]
     loop: LoopSettings
+
+    @property
+    def validation_splits(self) -> tuple[str, ...]:
+        """The split that epochs are judged on."""
+        return (self.val_split,)
+
+    @property
+    def device(self) -> str:
+        """``auto`` or ``cpu``."""
+        return self.loop.device
 
     @property
     def has_own_data(self) -> bool:

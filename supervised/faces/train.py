@@ -1,4 +1,4 @@
-"""From a recipe to the weights of a backbone with its classifier, and from those to predictions.
+"""From a recipe to the weights of a backbone with its classifier.
 
 The stages of the paper (section 4.2) are two recipes: emotions, then BAH starting from the folder of the first.
 ``build_backbone(name, folder)`` and ``bah-mllm features`` read what is written.
@@ -6,33 +6,30 @@ The stages of the paper (section 4.2) are two recipes: emotions, then BAH starti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.records import Level, Status, Video
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset
 from bah_mllm.evaluation.metrics import point_metrics
-from supervised.faces.classifier import FaceClassifier, load_classifier, predict_backbone, predict_faces
+from supervised.faces.classifier import FaceClassifier, predict_faces
 from supervised.faces.cross_entropy import FaceClassification
 from supervised.faces.pictures import LabelledFaces, bah_faces, check_classes, emotion_faces, write_crops
 from supervised.faces.recipe import BackboneRecipe, BahFaces, EmotionFaces
-from supervised.features.crops import choose_detector, faces_in_video, find_shipped, open_detector, shipped_faces
+from supervised.features.crops import find_shipped
 from supervised.models.backbones import build_backbone, save_backbone
+from supervised.training.data import training_videos, validation_videos
 from supervised.training.loop import Shard, fit, processes
-from supervised.training.predicting import VALIDATION_METRICS, Predicted
+from supervised.training.predicting import VALIDATION_METRICS
+from supervised.training.requests import TrainRequest
 
-if TYPE_CHECKING:
-    from supervised.flows.predict import PredictRequest
-    from supervised.flows.train import TrainRequest
-
-__all__ = ["predictor", "train_backbone", "train_for_seed"]
+__all__ = ["train_backbone", "train_for_seed"]
 
 
 class _Parts(NamedTuple):
@@ -89,8 +86,7 @@ def train_backbone(
     fitted = fit(model, strategy, recipe.loop, folder=out, seed=seed, validate=validate)
     if state.is_main_process:
         save_backbone(out, backbone, head=model.head, classes=faces.training.classes, started_from=started_from)
-    selected = fitted.history[fitted.selected_epoch]
-    return {name: value for name, value in selected.items() if name.startswith("val_") or name == "epoch"}
+    return fitted.selected_metrics()
 
 
 def train_for_seed(
@@ -109,44 +105,6 @@ def train_for_seed(
     return train_backbone(recipe, dataset, folder, seed=seed, crops=request.out / "faces")
 
 
-def predictor(
-    recipe: BackboneRecipe, record: dict[str, Any], request: PredictRequest, dataset: Dataset, folder: Path
-) -> tuple[Level, Callable[[Video], Predicted]]:
-    """Return how a trained backbone predicts the frames of a video, each alone.
-
-    Raises:
-        ConfigError: It was trained on emotions.
-    """
-    del record
-    if not isinstance(recipe.data, BahFaces):
-        raise ConfigError(
-            f"The backbone {recipe.name} tells emotions apart, not A/H.",
-            remedy="Fine-tune it: bah-mllm train --recipe finetune_bah --set weights=DIR --data ROOT --out DIR",
-        )
-    data, roots = recipe.data, _roots(recipe.data, dataset)
-    device = "cuda" if request.device == "auto" and torch.cuda.is_available() else "cpu"
-    model = load_classifier(folder).to(device)
-
-    def predict_one(video: Video) -> Predicted:
-        crops = next((found for root in roots if (found := find_shipped(root, video.video_id))), {})
-        if crops:
-            return Predicted(predict_backbone(model, shipped_faces(crops, max(crops) + 1)))
-        if video.path is None:
-            return Predicted(None, Status.NO_MEDIA, "neither the video nor crops of its faces are there")
-        return Predicted(predict_backbone(model, _found_faces(video.path, data)))
-
-    return Level.FRAME, predict_one
-
-
-def _found_faces(path: Path, data: BahFaces) -> Iterator[np.ndarray | None]:
-    detector = open_detector(choose_detector(data.detector))
-    try:
-        for face, _ in faces_in_video(path, detector, detect_every=data.frame_step):
-            yield face
-    finally:
-        detector.close()
-
-
 def _emotions(data: EmotionFaces) -> _Parts:
     named = {"rafdb": data.rafdb, "affectnet": data.affectnet, "affwild2": data.affwild2}
     roots = {name: Path(root) for name, root in named.items() if root is not None}
@@ -161,12 +119,10 @@ def _emotions(data: EmotionFaces) -> _Parts:
 def _bah(recipe: BackboneRecipe, dataset: Dataset | None, crops: Path) -> _Parts:
     if dataset is None or not isinstance(recipe.data, BahFaces):
         raise ConfigError(f"The recipe {recipe.name} trains on videos.", remedy="Name their folder with --data ROOT.")
-    training = _videos(dataset, recipe.train_splits) if dataset.splits else list(dataset.videos())
-    validation = _videos(dataset, [split for split in (recipe.val_split,) if split in dataset.splits])
-    roots = _roots(recipe.data, dataset)
-    bare = [
-        video for video in (*training, *validation) if not any(find_shipped(root, video.video_id) for root in roots)
-    ]
+    training = training_videos(dataset, recipe.train_splits)
+    validation = validation_videos(dataset, recipe.validation_splits)
+    shipped = recipe.data.crops_root(dataset.root)
+    bare = [video for video in (*training, *validation) if not find_shipped(shipped, video.video_id)]
     state = processes(recipe.loop.device)
     if bare and state.is_main_process:
         notes = write_crops(bare, crops, frame_step=recipe.data.frame_step, detector=recipe.data.detector)
@@ -174,15 +130,7 @@ def _bah(recipe: BackboneRecipe, dataset: Dataset | None, crops: Path) -> _Parts
             say(f"note: {note}")
     state.wait_for_everyone()
     step = recipe.data.frame_step
-    return _Parts(*(bah_faces(dataset, part, [*roots, crops], frame_step=step) for part in (training, validation)))
-
-
-def _roots(data: BahFaces, dataset: Dataset) -> list[Path]:
-    return [dataset.root if data.faces is None else Path(data.faces).expanduser()]
-
-
-def _videos(dataset: Dataset, splits: Sequence[str]) -> list[Video]:
-    return [video for split in splits for video in dataset.videos(split)]
+    return _Parts(*(bah_faces(dataset, part, [shipped, crops], frame_step=step) for part in (training, validation)))
 
 
 def _validation(recipe: BackboneRecipe, faces: LabelledFaces) -> Callable[[FaceClassifier], Mapping[str, float | None]]:

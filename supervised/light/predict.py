@@ -7,11 +7,11 @@ the vocabulary of the training transcripts, words of participants: it is as priv
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from zipfile import ZIP_DEFLATED
 
 import numpy as np
@@ -28,11 +28,22 @@ from supervised.light.examples import Embed, embed_texts, read_examples
 from supervised.light.members import MEMBERS, Fitted
 from supervised.light.recipe import LightRecipe
 from supervised.training.predicting import Predicted
+from supervised.training.record import TrainRecord
+from supervised.training.requests import Predictor, PredictRequest
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["ABOUT", "MODEL", "LightPrediction", "Trained", "load_trained", "predict_light", "predictor", "save_trained"]
+__all__ = [
+    "ABOUT",
+    "MODEL",
+    "LightPrediction",
+    "Trained",
+    "light_predictor",
+    "load_trained",
+    "predict_light",
+    "save_trained",
+]
 
 MODEL, ABOUT = "model.skops", "light.json"
 # The only type in our members that skops does not vouch for; scikit-learn checks its tables when it is restored.
@@ -175,29 +186,23 @@ def predict_light(
     return load_trained(folder).predict(dataset, videos, cues=cues)
 
 
-class _Request(Protocol):
-    """What ``predictor`` needs of ``supervised.flows.predict.PredictRequest``."""
-
-    @property
-    def cues(self) -> Path | None: ...
-
-    @property
-    def split(self) -> str | None: ...
-
-
-def predictor(
+def light_predictor(
     recipe: LightRecipe,  # noqa: ARG001 - as the other predictors
-    record: Mapping[str, Any],
-    request: _Request,
+    record: TrainRecord,
+    request: PredictRequest,
     dataset: Dataset,
     folder: Path,
-) -> tuple[Level, Callable[[Video], Predicted]]:
-    """Return how a trained folder predicts a video, for the command that writes rows."""
-    trained = load_trained(folder)
-    cues = request.cues or (None if record["cues"] is None else Path(record["cues"]))
+) -> Predictor:
+    """Return how a trained folder predicts a video.
 
-    def predict_one(video: Video) -> Predicted:
+    Raises:
+        BahError: As ``load_trained``.
+    """
+    trained = load_trained(folder)
+    cues = request.cues or (None if record.cues is None else Path(record.cues))
+
+    def predict(video: Video) -> Predicted:
         (one,) = trained.predict(dataset, [video], cues=cues)
         return Predicted(one.p) if one.status is None else Predicted(None, one.status, _REASONS[one.status])
 
-    return Level.VIDEO, predict_one
+    return Predictor(Level.VIDEO, predict)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from supervised.training.recipe import TrainingRecipe
 
 __all__ = ["AVERAGE", "FIXED", "FeatureGroup", "LightRecipe", "MemberName"]
 
@@ -25,7 +27,7 @@ FIXED = frozenset({"question_prior", "cue_count"})
 """Members whose probabilities are not calibrated: a table of shares, and a rule that sees no labels."""
 
 
-class LightRecipe(BaseModel):
+class LightRecipe(TrainingRecipe):
     """Members at video level, and which of them are averaged.
 
     Args:
@@ -53,11 +55,7 @@ class LightRecipe(BaseModel):
         embeddings_c: Inverse strength of regularisation on sentence embeddings.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: Literal["light"]
-    name: str
-    source: str
     train_splits: tuple[str, ...] = Field(default=("train",), min_length=1)
     members: tuple[MemberName, ...] = Field(min_length=1)
     averaged: tuple[MemberName, ...] = Field(min_length=1)
@@ -76,6 +74,11 @@ class LightRecipe(BaseModel):
     boosting_rate: float = Field(default=0.03, gt=0)
     boosting_depth: int = Field(default=2, ge=1)
     embeddings_c: float = Field(default=1.0, gt=0)
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether transcripts and questions are trained on: they are."""
+        return True
 
     @model_validator(mode="after")
     def _averages_members(self) -> LightRecipe:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from supervised.light.importances import Importance, importances
 from supervised.light.members import MEMBERS, Fitted
 from supervised.light.predict import MODEL, Trained, save_trained
 from supervised.light.recipe import AVERAGE, LightRecipe
+from supervised.training.requests import TrainRequest
 
 __all__ = ["REPORT", "LightReport", "cross_validate", "train_for_seed", "train_light"]
 
@@ -75,13 +75,6 @@ class LightReport:
     seconds: Mapping[str, float]
     importances: tuple[Importance, ...]
     notes: tuple[str, ...]
-
-
-class _Request(Protocol):
-    """What ``train_for_seed`` needs of ``supervised.flows.train.TrainRequest``."""
-
-    @property
-    def cues(self) -> Path | None: ...
 
 
 def cross_validate(
@@ -141,7 +134,7 @@ def train_light(
 
 
 def train_for_seed(
-    recipe: LightRecipe, request: _Request, dataset: Dataset, folder: Path, seed: int
+    recipe: LightRecipe, request: TrainRequest, dataset: Dataset, folder: Path, seed: int
 ) -> dict[str, float]:
     """Train with one seed, for the training command, and return the average's metrics (``oof_auroc`` ...)."""
     report = train_light(recipe, dataset, folder, cues=request.cues, seed=seed)

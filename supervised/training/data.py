@@ -31,7 +31,9 @@ __all__ = [
     "load_videos",
     "make_batch",
     "save_standard",
+    "training_videos",
     "training_windows",
+    "validation_videos",
 ]
 
 _STANDARD = "standard.safetensors"
@@ -122,6 +124,28 @@ def load_videos(
         n_mended += one.n_labels not in (None, one.video.n_frames)
     notes = [f"{n_mended} videos have another number of frame labels than frames"] if n_mended else []
     return LoadedVideos(loaded, left_out, notes)
+
+
+def training_videos(dataset: Dataset, splits: Sequence[str]) -> list[Video]:
+    """Return the videos of some splits; all where the data set has none.
+
+    Raises:
+        DataError: It has others.
+    """
+    if not dataset.splits:
+        return list(dataset.videos())
+    missing = [split for split in splits if split not in dataset.splits]
+    if missing:
+        raise DataError(
+            f"{dataset.name} has no split {missing[0]!r} to train on (there are: {', '.join(dataset.splits)}).",
+            remedy="Name those to train on with --set 'train_splits=[\"...\"]'.",
+        )
+    return [video for split in splits for video in dataset.videos(split)]
+
+
+def validation_videos(dataset: Dataset, splits: Sequence[str]) -> list[Video]:
+    """Return the videos of those splits that the data set has."""
+    return [video for split in splits if split in dataset.splits for video in dataset.videos(split)]
 
 
 class _Mapped(Mapping[str, np.ndarray]):

@@ -141,6 +141,11 @@ class Fitted:
     history: list[dict[str, float]]
     n_resumed: int = 0
 
+    def selected_metrics(self) -> dict[str, float]:
+        """Return what validation said of the kept epoch, and which one it is: ``epoch``."""
+        kept = self.history[self.selected_epoch]
+        return {name: value for name, value in kept.items() if name.startswith("val_") or name == "epoch"}
+
 
 @dataclass(slots=True)
 class _Progress:

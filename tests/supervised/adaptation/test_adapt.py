@@ -215,8 +215,9 @@ def test_any_other_modality_can_be_adapted(tmp_path, features):
 
 def test_a_temporal_model_gives_embeddings_that_are_adapted(tmp_path, features):
     from supervised.flows.adapt import adapt, make_request
-    from supervised.flows.train import TrainRequest, train
+    from supervised.flows.train import train
     from supervised.reading import read_recipe
+    from supervised.training.requests import TrainRequest
 
     recipe = read_recipe("tcn_visual", ["features.visual=made-up", "loop.epochs=1", "standardise=['visual']"])
     train(recipe, TrainRequest(None, tmp_path / "tcn", features))
@@ -246,8 +247,9 @@ def test_an_encoder_of_fixed_windows_embeds_every_frame_of_shorter_and_longer_vi
 
 def test_a_frame_model_of_a_training_run_is_adapted_itself(tmp_path, features):
     from supervised.flows.adapt import adapt, make_request
-    from supervised.flows.train import TrainRequest, train
+    from supervised.flows.train import train
     from supervised.reading import read_recipe
+    from supervised.training.requests import TrainRequest
 
     overrides = ["features.visual=made-up", "model.name=mlp", "loop.epochs=1", "standardise=['visual']"]
     train(read_recipe("tcn_visual", overrides), TrainRequest(None, tmp_path / "mlp", features))

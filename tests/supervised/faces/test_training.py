@@ -11,15 +11,17 @@ from torch import nn
 
 from bah_mllm.core.errors import ConfigError, DataError
 from bah_mllm.core.records import Level, Status
-from supervised.faces import BackboneRecipe, load_classifier, predict_backbone, predictor, train_backbone
-from supervised.faces.classifier import FaceClassifier, predict_faces
+from supervised.faces import cross_entropy
+from supervised.faces.classifier import FaceClassifier, load_classifier, predict_backbone, predict_faces
 from supervised.faces.cross_entropy import FaceClassification
 from supervised.faces.pictures import LabelledFaces, bah_faces, check_classes, read_batches, write_crops
-from supervised.faces.recipe import BahFaces
-from supervised.flows.predict import PredictRequest
+from supervised.faces.predict import backbone_predictor
+from supervised.faces.recipe import BackboneRecipe, BahFaces
+from supervised.faces.train import train_backbone
 from supervised.models.backbones import Backbone, build_backbone, load_head
 from supervised.reading import list_recipes, read_recipe
 from supervised.training.loop import Shard
+from supervised.training.requests import PredictRequest
 
 DATA = BahFaces(task="bah", batch_images=5)
 
@@ -213,9 +215,7 @@ class TestTraining:
         assert build_backbone("tiny", tmp_path).weights_digest == build_backbone("tiny", trained[0]).weights_digest
 
     def test_a_killed_training_goes_on_to_the_same_weights(self, trained, crops, demo, tmp_path, monkeypatch):
-        from supervised.faces import classification
-
-        begin = classification.FaceClassification.begin_epoch
+        begin = cross_entropy.FaceClassification.begin_epoch
 
         def killed(self, model, epoch):
             if epoch == 1:
@@ -223,7 +223,7 @@ class TestTraining:
             begin(self, model, epoch)
 
         with monkeypatch.context() as patched:
-            patched.setattr(classification.FaceClassification, "begin_epoch", killed)
+            patched.setattr(cross_entropy.FaceClassification, "begin_epoch", killed)
             with pytest.raises(KeyboardInterrupt):
                 train_backbone(recipe(crops), demo, tmp_path, seed=0)
         assert train_backbone(recipe(crops), demo, tmp_path, seed=0) == trained[1]
@@ -287,7 +287,7 @@ class TestPrediction:
 
     def test_a_trained_folder_predicts_frames_of_videos(self, trained, crops, demo, tmp_path):
         request = PredictRequest(trained[0].parent, None, "val", tmp_path, device="cpu")
-        level, one = predictor(recipe(crops), {}, request, demo, trained[0])
+        level, one = backbone_predictor(recipe(crops), None, request, demo, trained[0])
         assert level is Level.FRAME
         video = next(one for one in demo.videos("val") if one.label == 1)
         p = one(video).p
@@ -303,14 +303,14 @@ class TestPrediction:
         from dataclasses import replace
 
         request = PredictRequest(trained[0].parent, None, "val", tmp_path, device="cpu")
-        _, one = predictor(recipe(tmp_path), {}, request, demo, trained[0])
+        _, one = backbone_predictor(recipe(tmp_path), None, request, demo, trained[0])
         assert one(replace(demo.videos("val")[0], path=None)).status is Status.NO_MEDIA
 
     def test_a_backbone_of_emotions_does_not_predict_ah(self, trained, crops, demo, tmp_path):
         emotions = recipe(crops, data={"task": "emotions", "rafdb": "x", "batch_images": 4})
         request = PredictRequest(trained[0].parent, None, "val", tmp_path)
         with pytest.raises(ConfigError, match="tells emotions apart"):
-            predictor(emotions, {}, request, demo, trained[0])
+            backbone_predictor(emotions, None, request, demo, trained[0])
 
     def test_a_folder_without_a_classifier_is_refused(self, tmp_path):
         with pytest.raises(DataError, match="no trained backbone"):
@@ -334,6 +334,6 @@ def test_the_demo_set_goes_from_videos_to_predictions(tmp_path, demo):
     fast = read_recipe("finetune_tiny", ["loop.epochs=1", "data.detector=mediapipe", "data.frame_step=12"])
     train_backbone(fast, demo, tmp_path / "seed-0", crops=tmp_path / "faces")
     request = PredictRequest(tmp_path, None, "val", tmp_path, device="cpu")
-    _, one = predictor(fast, {}, request, demo, tmp_path / "seed-0")
+    _, one = backbone_predictor(fast, None, request, demo, tmp_path / "seed-0")
     video = demo.videos("val")[0]
     assert len(one(video).p) == len(demo.frame_labels(video))

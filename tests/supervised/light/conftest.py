@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bah_mllm.dataset import Dataset, open_dataset
-from supervised.light import LightRecipe
+from supervised.light.recipe import LightRecipe
 
 THINGS = ("running", "the piano", "green tea", "the violin", "old films", "long walks", "gardening", "chess", "pottery")
 PLAIN = ("I do {0} every morning.", "We like {0} at home.", "It is about {0} and {1}.", "My sister showed me {0}.")

@@ -6,9 +6,9 @@ from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
 from bah_mllm.core.errors import DataError
-from supervised.light import cross_validate
 from supervised.light.crossval import _cross_fitted, auroc_within, deal_folds, fit_platt
 from supervised.light.members import MEMBERS, Member
+from supervised.light.train import cross_validate
 
 
 def test_no_participant_is_in_two_folds_and_every_video_in_one():

@@ -196,7 +196,7 @@ def test_train_predict_and_evaluate_go_from_features_to_judged_rows(planted_root
     assert invoke([*train, "--out", str(tmp_path / "out"), "--seeds", "0"]) == 0
     assert set(json.loads((tmp_path / "out" / "train.json").read_text())["validation"]) == {"0", "1"}
     assert invoke([*train, "--out", str(tmp_path / "out"), "--set", "loop.lr=0.5"]) == 2
-    assert "loop (lr = 0.02, now 0.5)" in capsys.readouterr().err
+    assert "made with recipe.loop.lr = 0.02, but now recipe.loop.lr = 0.5" in capsys.readouterr().err
 
 
 def test_training_on_whole_videos_predicts_videos(planted_root, tmp_path, capsys):
@@ -237,7 +237,7 @@ def predicted(planted_root, tmp_path, *more):
 
 
 def test_a_seed_that_is_finished_can_be_used_although_a_later_one_was_killed(planted_root, tmp_path, monkeypatch):
-    from supervised.flows import train as module
+    from supervised.fusion import train as module
 
     whole = module.train_fusion
 
@@ -271,7 +271,7 @@ def test_training_on_features_that_changed_is_refused(planted_root, tmp_path, ca
     store = FeatureStore(planted_root[1])
     store.add("t", video.video_id, store.read("t", video.video_id).values + 1, fps=10.0)
     assert command(planted_root, tmp_path) == 2
-    assert "was trained with features of other content" in capsys.readouterr().err
+    assert "was made with the digest of the features = " in capsys.readouterr().err
 
 
 def test_rows_of_other_weights_are_not_gone_on_with(planted_root, tmp_path, capsys):

@@ -1,1 +1,0 @@
-"""Recipes (TOML) and the main flows that they steer."""
