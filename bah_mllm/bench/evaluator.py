@@ -9,9 +9,7 @@ from sklearn.metrics import average_precision_score
 
 from bah_mllm.bench.request import BenchRequest
 from bah_mllm.bench.timing import process_seconds
-from bah_mllm.evaluation.bootstrap import (
-    draw_participants,
-)
+from bah_mllm.evaluation.bootstrap import draw_participants
 from bah_mllm.evaluation.metrics import HARD_METRICS, METRICS, RANKING_METRICS
 from bah_mllm.evaluation.per_draw import Sample, metrics_per_draw
 

@@ -4,7 +4,7 @@ Start at ``open_dataset``; everything else hangs on the ``Dataset`` that it retu
 """
 
 from bah_mllm.dataset.check import DataReport, DataStats, check_dataset, stats_dataset
-from bah_mllm.dataset.consent import Consented, publishable, submittable
+from bah_mllm.dataset.consent import Consented, check_publishable, publishable, submittable
 from bah_mllm.dataset.dataset import Dataset, Problem, Task
 from bah_mllm.dataset.opening import dataset_and_split, demo_root, open_dataset
 
@@ -16,6 +16,7 @@ __all__ = [
     "Problem",
     "Task",
     "check_dataset",
+    "check_publishable",
     "dataset_and_split",
     "demo_root",
     "open_dataset",

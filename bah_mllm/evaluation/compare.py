@@ -12,11 +12,7 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation.align import Aligned, Alignment, align
 from bah_mllm.evaluation.anchors import anchor_scores
-from bah_mllm.evaluation.bootstrap import (
-    DEFAULT_DRAWS,
-    PairedDifference,
-    paired_bootstrap,
-)
+from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, PairedDifference, paired_bootstrap
 from bah_mllm.evaluation.evaluate import check_settings
 from bah_mllm.evaluation.labels import Labels, TrainPrior
 from bah_mllm.evaluation.metrics import METRICS, point_metrics

@@ -14,13 +14,7 @@ from bah_mllm.core.records import Level, Variant
 from bah_mllm.evaluation import metrics
 from bah_mllm.evaluation.align import Aligned, Alignment, align
 from bah_mllm.evaluation.anchors import anchor_scores
-from bah_mllm.evaluation.bootstrap import (
-    DEFAULT_DRAWS,
-    Drawn,
-    bounds_of,
-    draws_and_leave_one_out,
-    intervals,
-)
+from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Drawn, bounds_of, draws_and_leave_one_out, intervals
 from bah_mllm.evaluation.events import EventRule, event_scores, find_events
 from bah_mllm.evaluation.labels import Labels, TrainPrior
 from bah_mllm.evaluation.metrics import Confusion, point_metrics

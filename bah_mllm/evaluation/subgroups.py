@@ -16,12 +16,7 @@ import numpy as np
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation.align import Aligned, align
-from bah_mllm.evaluation.bootstrap import (
-    DEFAULT_DRAWS,
-    Drawn,
-    bounds_of,
-    draw_metrics,
-)
+from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Drawn, bounds_of, draw_metrics
 from bah_mllm.evaluation.evaluate import check_settings
 from bah_mllm.evaluation.labels import Labels
 from bah_mllm.evaluation.metrics import METRICS, point_metrics

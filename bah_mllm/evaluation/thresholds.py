@@ -16,11 +16,7 @@ import numpy as np
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation.align import Aligned, align
-from bah_mllm.evaluation.bootstrap import (
-    DEFAULT_DRAWS,
-    bounds_of,
-    draw_metrics,
-)
+from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, bounds_of, draw_metrics
 from bah_mllm.evaluation.counts import f1_from_counts
 from bah_mllm.evaluation.evaluate import check_settings
 from bah_mllm.evaluation.labels import Labels
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Bool, Float, Int
 
-__all__ = ["MIN_TUNING_PARTICIPANTS", "NestedThreshold", "best_threshold", "deal_folds", "nested_thresholds"]
+__all__ = ["MIN_TUNING_PARTICIPANTS", "NestedThreshold", "best_threshold", "deal_participants", "nested_thresholds"]
 
 MIN_TUNING_PARTICIPANTS = 5
 
@@ -133,7 +129,7 @@ def _nested(
         return NestedThreshold(*identity, left_out=f"fewer than {MIN_TUNING_PARTICIPANTS} participants")
     if sample.labels.min() == sample.labels.max():
         return NestedThreshold(*identity, left_out="all labels are the same")
-    fold = deal_folds(sample.n_participants, n_folds=n_folds, seed=seed)
+    fold = deal_participants(sample.n_participants, n_folds=n_folds, seed=seed)
     fold_of_item = fold[sample.participants]
     thresholds = tuple(
         best_threshold(sample.labels[fold_of_item != k], sample.scores[fold_of_item != k], metric=metric)
@@ -168,7 +164,7 @@ def _intervals(
     return {name: bounds_of(some, metric=name) for name, some in drawn.items()}
 
 
-def deal_folds(n_participants: int, *, n_folds: int, seed: int) -> Int[np.ndarray, " participants"]:
+def deal_participants(n_participants: int, *, n_folds: int, seed: int) -> Int[np.ndarray, " participants"]:
     """Return the fold of each participant: shuffled, then dealt in turn, so that folds differ by one at most."""
     order = np.random.default_rng(seed).permutation(n_participants)
     fold = np.empty(n_participants, dtype=np.int64)

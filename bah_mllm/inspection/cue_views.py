@@ -12,7 +12,7 @@ from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.rendering import MODALITIES, modality_of, render_cues
 from bah_mllm.cues.signals import Signals, SignalSettings, load_signals, signals_file
 from bah_mllm.cues.store import Observation, read_cues
-from bah_mllm.dataset import Dataset, dataset_and_split
+from bah_mllm.dataset import Dataset, check_publishable, dataset_and_split
 from bah_mllm.report.timeline import Timeline, TimelineEvent
 from bah_mllm.report.timeline_picture import draw_timeline
 from bah_mllm.report.timeline_text import timeline_text
@@ -75,11 +75,8 @@ def show_cues(folder: Path, video_id: str, *, data: str | None, picture: Path, i
     dataset, _ = dataset_and_split(data, None)
     video = dataset.video(video_id)
     observation, events = _cues_of(folder, video.video_id, remedy="Run `bah-mllm cues extract` on it.")
-    if not dataset.participant(video.participant_id).may_publish and not is_private:
-        raise ConfigError(
-            f"Participant {video.participant_id} is not known to have agreed to publication.",
-            remedy="Add --private for a picture that only you will see.",
-        )
+    if not is_private:
+        check_publishable(dataset, video, remedy="Add --private for a picture that only you will see.")
     timeline = _timeline(dataset, video, observation, events, is_private=is_private)
     signals = _kept_signals(folder, video, observation.settings)
     draw_timeline(

@@ -7,7 +7,7 @@ import pytest
 from bah_mllm.core.errors import ConfigError, DataError
 from bah_mllm.core.records import Chunk, Participant, Transcript
 from bah_mllm.core.timeline import Segment
-from bah_mllm.dataset import demo_root, open_dataset, publishable, submittable
+from bah_mllm.dataset import check_publishable, demo_root, open_dataset, publishable, submittable
 
 
 def test_the_records_say_what_the_split_files_and_names_say(bah_root, names):
@@ -160,6 +160,17 @@ def test_consent_is_what_was_said_and_nothing_else(bah_root):
     assert {video.participant_id for video in kept.videos} == {"10001"}
     assert (kept.n_videos_left_out, kept.n_participants_left_out) == (2, 2)
     assert submittable(dataset, dataset.videos()).n_videos_left_out == 1
+
+
+def test_a_single_video_is_refused_unless_its_participant_agreed_to_publication(bah_root):
+    dataset = open_dataset(bah_root)
+    for video in dataset.videos():
+        if video.participant_id == "10001":
+            check_publishable(dataset, video, remedy="Look away.")
+        else:
+            with pytest.raises(ConfigError, match=f"Participant {video.participant_id} is not known") as caught:
+                check_publishable(dataset, video, remedy="Look away.")
+            assert caught.value.remedy == "Look away."
 
 
 def test_without_metadata_nobody_has_agreed(bah_root):

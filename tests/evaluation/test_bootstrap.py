@@ -11,11 +11,7 @@ import sklearn.metrics
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.evaluation import metrics
-from bah_mllm.evaluation.bootstrap import (
-    draw_participants,
-    intervals,
-    paired_bootstrap,
-)
+from bah_mllm.evaluation.bootstrap import draw_participants, intervals, paired_bootstrap
 from bah_mllm.evaluation.per_draw import Sample, metrics_per_draw
 
 NAMES = metrics.METRICS

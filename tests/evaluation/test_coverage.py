@@ -12,10 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bah_mllm.evaluation.bootstrap import (
-    intervals,
-    paired_bootstrap,
-)
+from bah_mllm.evaluation.bootstrap import intervals, paired_bootstrap
 from bah_mllm.evaluation.per_draw import Sample, metrics_per_draw
 
 N_PARTICIPANTS = 56

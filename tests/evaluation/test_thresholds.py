@@ -14,7 +14,7 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation import Labels, VideoLabels, nested_thresholds
 from bah_mllm.evaluation.metrics import HARD_METRICS
-from bah_mllm.evaluation.thresholds import best_threshold, deal_folds
+from bah_mllm.evaluation.thresholds import best_threshold, deal_participants
 from bah_mllm.predictions import PredictionRow
 
 
@@ -56,17 +56,17 @@ def test_of_equally_good_thresholds_the_one_nearest_to_one_half_is_taken():
 
 
 def test_folds_hold_every_participant_once_and_are_of_equal_size():
-    fold = deal_folds(12, n_folds=5, seed=3)
+    fold = deal_participants(12, n_folds=5, seed=3)
     assert sorted(np.bincount(fold)) == [2, 2, 2, 3, 3]
-    assert (fold == deal_folds(12, n_folds=5, seed=3)).all()
-    assert (fold != deal_folds(12, n_folds=5, seed=4)).any()
-    assert sorted(deal_folds(6, n_folds=99, seed=0)) == [0, 1, 2, 3, 4, 5]
+    assert (fold == deal_participants(12, n_folds=5, seed=3)).all()
+    assert (fold != deal_participants(12, n_folds=5, seed=4)).any()
+    assert sorted(deal_participants(6, n_folds=99, seed=0)) == [0, 1, 2, 3, 4, 5]
 
 
 def test_each_fold_has_the_threshold_that_is_best_on_the_other_participants():
     rows, labels = world()
     found = tune(rows, labels, metric="macro_f1", n_folds=4, seed=5)
-    fold = deal_folds(12, n_folds=4, seed=5)
+    fold = deal_participants(12, n_folds=4, seed=5)
     who = np.array([int(entry.participant_id[1:]) for entry in labels.videos])
     y, p = np.array([entry.label for entry in labels.videos]), np.array([row.p_positive for row in rows])
     hard = np.empty(len(y), dtype=int)
@@ -88,7 +88,7 @@ def test_each_fold_has_the_threshold_that_is_best_on_the_other_participants():
 def test_the_labels_of_a_participant_do_not_move_the_own_threshold():
     rows, labels = world(n_videos=8)
     before = tune(rows, labels, seed=1, n_draws=0).thresholds
-    mine = deal_folds(12, n_folds=5, seed=1)[0]
+    mine = deal_participants(12, n_folds=5, seed=1)[0]
     turned = Labels(
         tuple(
             VideoLabels(
