@@ -13,9 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["Span", "Stretch", "overlap_s", "stretches", "stretches_between", "true_stretches", "within"]
+__all__ = ["Stretch", "TimeSpan", "overlap_s", "stretches", "stretches_between", "true_stretches", "within"]
 
-Span = tuple[float, float]
+TimeSpan = tuple[float, float]
 
 _ROUNDING_S = 1e-9
 
@@ -36,7 +36,7 @@ class Stretch(NamedTuple):
     stop_s: float
 
     @property
-    def span(self) -> Span:
+    def span(self) -> TimeSpan:
         """Start and end in seconds."""
         return self.start_s, self.stop_s
 
@@ -110,7 +110,7 @@ def stretches_between(
 
 
 def within(
-    t_s: Float[np.ndarray, " samples"], spans: Iterable[Span], margin_s: float = 0.0
+    t_s: Float[np.ndarray, " samples"], spans: Iterable[TimeSpan], margin_s: float = 0.0
 ) -> Bool[np.ndarray, " samples"]:
     """Return which times lie inside one of the spans, or nearer to it than a margin."""
     inside = np.zeros(len(t_s), dtype=bool)
@@ -119,7 +119,7 @@ def within(
     return inside
 
 
-def overlap_s(span: Span, others: Iterable[Span]) -> float:
+def overlap_s(span: TimeSpan, others: Iterable[TimeSpan]) -> float:
     """Return for how many seconds a span overlaps others, which do not overlap one another.
 
     >>> overlap_s((1.0, 4.0), [(0.0, 2.0), (3.5, 9.0)])

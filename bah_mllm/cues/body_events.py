@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bah_mllm.core.stretches import Span, Stretch, overlap_s, stretches, within
+from bah_mllm.core.stretches import Stretch, TimeSpan, overlap_s, stretches, within
 from bah_mllm.cues.records import Baseline, CueEvent, Side, Track
 from bah_mllm.cues.rules import (
     STRONG,
@@ -30,7 +30,7 @@ __all__ = ["body_events"]
 _LEVEL_DEG = 12.0  # beyond that pitch ears over shoulders say nothing about the shoulders
 
 
-def body_events(tracks: Mapping[str, Track], baseline: Baseline, *, breaths: Sequence[Span] = ()) -> list[CueEvent]:
+def body_events(tracks: Mapping[str, Track], baseline: Baseline, *, breaths: Sequence[TimeSpan] = ()) -> list[CueEvent]:
     """Return the cues of head, shoulders and hands in one video, in order of time.
 
     Args:

@@ -25,7 +25,7 @@ from bah_mllm.core.engine import Engine
 from bah_mllm.core.errors import ConfigError, DataError, PromptError
 from bah_mllm.core.records import Answer, Transcript, WindowJob, Word
 from bah_mllm.cues.codes import CONFIDENCE
-from bah_mllm.cues.records import CueEvent
+from bah_mllm.cues.records import CueEvent, in_order
 from bah_mllm.prompting import PromptTemplate, PromptValues, neutralise, render_prompt
 from bah_mllm.prompting.template import parse_template
 from bah_mllm.transcripts import timed_words
@@ -158,8 +158,7 @@ def _read_reply(reply: str, words: Sequence[Word], *, confidence: float) -> Comb
         event = _event(code, words[found.first : found.last + 1], confidence)
         if event is not None:
             events.append(event)
-    events.sort(key=lambda event: (event.start_s, event.stop_s, event.code))
-    return CombResult(tuple(events), len(entries) - len(events), _what_is_missing(reply, entries))
+    return CombResult(tuple(in_order(events)), len(entries) - len(events), _what_is_missing(reply, entries))
 
 
 # --- the reply: untrusted text

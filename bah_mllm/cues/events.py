@@ -9,8 +9,7 @@ from bah_mllm.cues.body_events import body_events
 from bah_mllm.cues.clashes import clash_events
 from bah_mllm.cues.face_events import face_events
 from bah_mllm.cues.language import language_events
-from bah_mllm.cues.records import Baseline, CueEvent
-from bah_mllm.cues.rules import in_order
+from bah_mllm.cues.records import Baseline, CueEvent, in_order
 from bah_mllm.cues.signals import Signals
 from bah_mllm.cues.sound_events import sound_events
 

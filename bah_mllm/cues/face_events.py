@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bah_mllm.core.stretches import Span, overlap_s, stretches, within
+from bah_mllm.core.stretches import TimeSpan, overlap_s, stretches, within
 from bah_mllm.cues import face
 from bah_mllm.cues.records import Baseline, CueEvent, Side, Track
 from bah_mllm.cues.rules import (
@@ -34,7 +34,7 @@ _HEAD_MOVES = ("body.shake", "body.nod", "body.look_away", "body.throw")  # eyes
 
 
 def face_events(
-    tracks: Mapping[str, Track], baseline: Baseline, speech: Sequence[Span], *, of_body: Sequence[CueEvent]
+    tracks: Mapping[str, Track], baseline: Baseline, speech: Sequence[TimeSpan], *, of_body: Sequence[CueEvent]
 ) -> list[CueEvent]:
     """Return the cues of the face in one video, in order of time.
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from bah_mllm.core.errors import DataError
-from bah_mllm.core.stretches import Span
+from bah_mllm.core.stretches import TimeSpan
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Baseline", "CueEvent", "Side", "Track", "Usual"]
+__all__ = ["Baseline", "CueEvent", "Side", "Track", "Usual", "in_order"]
 
 Side = Literal["one", "both", "up", "down", "side"]
 
@@ -111,7 +111,7 @@ class CueEvent:
     text: str | None = None
 
     @property
-    def span(self) -> Span:
+    def span(self) -> TimeSpan:
         """Start and end in seconds."""
         return self.start_s, self.stop_s
 
@@ -122,3 +122,8 @@ class CueEvent:
                 f"{self.confidence}) makes no sense.",
                 remedy="Run `bah-mllm cues extract` again for this video.",
             )
+
+
+def in_order(events: Iterable[CueEvent]) -> list[CueEvent]:
+    """Return events in order of time."""
+    return sorted(events, key=lambda event: (event.start_s, event.stop_s, event.code))

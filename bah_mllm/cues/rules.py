@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bah_mllm.core.stretches import Span, Stretch, overlap_s, stretches, within
+from bah_mllm.core.stretches import Stretch, TimeSpan, overlap_s, stretches, within
 from bah_mllm.cues import face
 from bah_mllm.cues.baselines import CLAMPS, is_own
 from bah_mllm.cues.codes import CODES, CONFIDENCE, Grade
-from bah_mllm.cues.records import Baseline, CueEvent, Side, Track, Usual
+from bah_mllm.cues.records import Baseline, CueEvent, Side, Track, Usual, in_order
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -38,7 +38,6 @@ __all__ = [
     "any_of",
     "event_at",
     "events_where",
-    "in_order",
     "less_certain",
     "measured_event",
     "of_known",
@@ -100,8 +99,8 @@ class Seen:
 
     tracks: Mapping[str, Track]
     baseline: Baseline
-    speech: Sequence[Span] = ()
-    breaths: Sequence[Span] = ()
+    speech: Sequence[TimeSpan] = ()
+    breaths: Sequence[TimeSpan] = ()
     events: list[CueEvent] = field(default_factory=list)
     _compared: dict[str, Usual | None] = field(default_factory=dict)
     _off_usual: dict[str, Float[np.ndarray, " samples"]] = field(default_factory=dict)
@@ -177,7 +176,7 @@ class Seen:
         """Return where nobody speaks, with a margin around speech."""
         return ~within(t_s, self.speech, _SPEECH_MARGIN_S)
 
-    def found(self, *codes: str) -> list[Span]:
+    def found(self, *codes: str) -> list[TimeSpan]:
         """Return the spans of events found before."""
         return [(event.start_s, event.stop_s) for event in self.events if event.code in codes]
 
@@ -227,7 +226,7 @@ def events_where(
     score: Float[np.ndarray, " samples"],
     *,
     side: Callable[[slice], Side | None] | Side | None = None,
-    unless: Iterable[Span] = (),
+    unless: Iterable[TimeSpan] = (),
 ) -> list[CueEvent]:
     """Return the events where a score reaches 1, but for those that overlap spans by more than half of their length.
 
@@ -280,7 +279,7 @@ def event_at(seen: Seen, rule: Rule, stretch: Stretch, height: float, *, side: S
 
 def measured_event(
     code: str,
-    span: Span,
+    span: TimeSpan,
     strength: int,
     measured: Measured,
     *,
@@ -320,11 +319,6 @@ def strength_of(height: float) -> int:
     (1, 2, 3)
     """
     return 1 if height < _CLEAR else 2 if height < STRONG else 3
-
-
-def in_order(events: Iterable[CueEvent]) -> list[CueEvent]:
-    """Return events in order of time."""
-    return sorted(events, key=lambda event: (event.start_s, event.stop_s, event.code))
 
 
 def less_certain(event: CueEvent, grade: Grade) -> CueEvent:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bah_mllm.core.errors import DataError, MediaError
 from bah_mllm.core.files import write_atomically
-from bah_mllm.core.stretches import Span, stretches_between
+from bah_mllm.core.stretches import TimeSpan, stretches_between
 from bah_mllm.cues.perception import Perceived, Sampling, perceive
 from bah_mllm.cues.records import Track
 from bah_mllm.cues.sound import sound_signals
@@ -93,14 +93,14 @@ class Signals:
     """
 
     tracks: Mapping[str, Track]
-    speech: tuple[Span, ...] = ()
+    speech: tuple[TimeSpan, ...] = ()
     duration_s: float = 0.0
     has_sound: bool = False
     problem: str | None = None
     backend: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def spans_without(self, name: str, *, min_s: float) -> list[Span]:
+    def spans_without(self, name: str, *, min_s: float) -> list[TimeSpan]:
         """Return the spans of at least so many seconds in which a signal is unknown; the whole video without it."""
         track = self.tracks.get(name)
         if track is None or not len(track.t_s):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bah_mllm.core.records import Word
-from bah_mllm.core.stretches import Span, overlap_s, true_stretches, within
+from bah_mllm.core.stretches import TimeSpan, overlap_s, true_stretches, within
 from bah_mllm.cues.baselines import is_own
-from bah_mllm.cues.records import Baseline, CueEvent, Side, Track, Usual
-from bah_mllm.cues.rules import Measured, in_order, measured_event, strength_of
+from bah_mllm.cues.records import Baseline, CueEvent, Side, Track, Usual, in_order
+from bah_mllm.cues.rules import Measured, measured_event, strength_of
 from bah_mllm.cues.sound import POPULATION, pitch_hz
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ _MIN_WORDS_FOR_USUAL = 15
 
 
 def sound_events(
-    tracks: Mapping[str, Track], speech: Sequence[Span], words: Sequence[Word], baseline: Baseline
+    tracks: Mapping[str, Track], speech: Sequence[TimeSpan], words: Sequence[Word], baseline: Baseline
 ) -> list[CueEvent]:
     """Return what is heard in a video beyond its person's usual way of speaking.
 
@@ -109,7 +109,7 @@ def _compared(baseline: Baseline, name: str) -> _Compared | None:
 
 def _heard(
     code: str,
-    span: Span,
+    span: TimeSpan,
     strength: int,
     measured: Measured,
     *,
@@ -127,7 +127,7 @@ def _strength(z: float) -> int:
     return strength_of(z / _THRESHOLD_Z)
 
 
-def _pauses(speech: Sequence[Span], baseline: Baseline) -> Iterator[CueEvent]:
+def _pauses(speech: Sequence[TimeSpan], baseline: Baseline) -> Iterator[CueEvent]:
     """Yield gaps inside the answer that are long, and longer than this person's by two spreads of their logarithm."""
     compared = _compared(baseline, "gap")
     answer = [index for index, (start_s, stop_s) in enumerate(speech) if stop_s - start_s >= _BLIP_S]
@@ -145,7 +145,7 @@ def _pauses(speech: Sequence[Span], baseline: Baseline) -> Iterator[CueEvent]:
 class _FarStretch(NamedTuple):
     """A stretch that lies far to one side of what is usual: when, the index of its extreme, and the z of that."""
 
-    span: Span
+    span: TimeSpan
     peak: int
     z: float
 
@@ -185,7 +185,7 @@ def _rates(tracks: Mapping[str, Track], baseline: Baseline) -> Iterator[CueEvent
             yield _heard(code, one.span, _strength(one.z), rate, certainty=compared.certainty)
 
 
-def _loudness(tracks: Mapping[str, Track], speech: Sequence[Span], baseline: Baseline) -> Iterator[CueEvent]:
+def _loudness(tracks: Mapping[str, Track], speech: Sequence[TimeSpan], baseline: Baseline) -> Iterator[CueEvent]:
     compared, track = _compared(baseline, "loudness"), tracks["loudness"]
     silence = ~within(tracks["level"].t_s, speech, _SPEECH_MARGIN_S)
     if compared is None or (silence.any() and -np.median(tracks["level"].values[silence]) < _MIN_SPEECH_OVER_NOISE_DB):
@@ -206,7 +206,7 @@ def _pitches(tracks: Mapping[str, Track], baseline: Baseline) -> Iterator[CueEve
             yield _heard("audio.pitch", one.span, _strength(one.z), pitch, side=side)
 
 
-def _shaking(tracks: Mapping[str, Track], speech: Sequence[Span], baseline: Baseline) -> Iterator[CueEvent]:
+def _shaking(tracks: Mapping[str, Track], speech: Sequence[TimeSpan], baseline: Baseline) -> Iterator[CueEvent]:
     compared, track = _compared(baseline, "tremor"), tracks["tremor"]
     if compared is None:
         return
@@ -219,7 +219,7 @@ def _shaking(tracks: Mapping[str, Track], speech: Sequence[Span], baseline: Base
         yield _heard("audio.shaky_voice", one.span, _strength(one.z), tremor, certainty=compared.certainty)
 
 
-def _breaths(tracks: Mapping[str, Track], speech: Sequence[Span]) -> Iterator[CueEvent]:
+def _breaths(tracks: Mapping[str, Track], speech: Sequence[TimeSpan]) -> Iterator[CueEvent]:
     """Yield short noises without pitch beside speech, well above the floor of the room."""
     level, flatness, voiced = tracks["level"], tracks["flatness"].values, tracks["voiced"].values
     silence = ~within(level.t_s, speech)
@@ -269,7 +269,7 @@ def _laughs(tracks: Mapping[str, Track], words: Sequence[Word], baseline: Baseli
         yield _heard("audio.laugh", span, strength, _figure(n_bursts, "bursts"))
 
 
-def _wordless(tracks: Mapping[str, Track], speech: Sequence[Span], words: Sequence[Word]) -> Iterator[CueEvent]:
+def _wordless(tracks: Mapping[str, Track], speech: Sequence[TimeSpan], words: Sequence[Word]) -> Iterator[CueEvent]:
     """Yield voiced speech that no word covers: a sound that the recogniser left out, most likely a filler."""
     if not words:
         return

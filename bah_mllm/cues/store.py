@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.files import write_atomically
-from bah_mllm.cues.records import CueEvent
+from bah_mllm.cues.records import CueEvent, in_order
 from bah_mllm.cues.signals import SignalSettings
 
 __all__ = ["EVENTS_SUFFIX", "Observation", "cue_paths", "digest_cues", "read_cues", "write_cues"]
@@ -88,8 +88,10 @@ def write_cues(folder: Path, observation: Observation, events: Sequence[CueEvent
     events_path, about_path = cue_paths(folder, observation.video_id)
     events_path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(about_path, (observation.model_dump_json(indent=1) + "\n").encode())
-    ordered = sorted(events, key=lambda event: (event.start_s, event.stop_s, event.code))
-    lines = (json.dumps({key: value for key, value in asdict(event).items() if value is not None}) for event in ordered)
+    lines = (
+        json.dumps({key: value for key, value in asdict(event).items() if value is not None})
+        for event in in_order(events)
+    )
     write_atomically(events_path, "".join(f"{line}\n" for line in lines).encode())
     return events_path
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from bah_mllm.core.stretches import Span
+from bah_mllm.core.stretches import TimeSpan
 
 __all__ = [
     "NAME_OF_STRENGTH",
@@ -68,7 +68,7 @@ class Timeline:
     duration_s: float
     events: Sequence[TimelineEvent] = ()
     words: Sequence[tuple[str, float, float]] = ()
-    segments: Sequence[Span] = ()
+    segments: Sequence[TimeSpan] = ()
 
 
 class TimelineRow(NamedTuple):

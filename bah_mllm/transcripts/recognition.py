@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bah_mllm.core.errors import BahError, ConfigError, PrerequisiteError
-from bah_mllm.core.loading import import_optional, load_named
+from bah_mllm.core.loading import load_named
 from bah_mllm.core.records import Chunk, Transcript, Word
+from bah_mllm.core.stretches import TimeSpan
 from bah_mllm.dataset.spoken import read_words, write_words
 from bah_mllm.transcripts.voice import SAMPLE_RATE_HZ, speech_spans
 
@@ -31,17 +29,17 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_MODEL",
     "FILLER_PROMPTS",
+    "PURPOSE",
     "RECOGNISERS",
-    "FasterWhisper",
-    "OpenAIWhisper",
+    "Piece",
     "Recogniser",
     "open_recogniser",
     "transcribe_cached",
 ]
 
 RECOGNISERS: dict[str, str] = {
-    "openai-whisper": "bah_mllm.transcripts.recognition:OpenAIWhisper",
-    "faster-whisper": "bah_mllm.transcripts.recognition:FasterWhisper",
+    "openai-whisper": "bah_mllm.transcripts.openai_whisper:OpenAIWhisper",
+    "faster-whisper": "bah_mllm.transcripts.faster_whisper:FasterWhisper",
 }
 
 DEFAULT_MODEL = "large-v3"  # what BAH's own transcripts were made with (paper, section on data)
@@ -57,12 +55,10 @@ _JOIN_S = 2.0
 _PAD_S = 0.2
 _STRAY_S = 0.3  # a word this far from any speech was made up
 
-_PURPOSE = "speech recognition"
-
-Span = tuple[float, float]
+PURPOSE = "speech recognition"
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
     """Words of one segment as a recogniser gives them: text with its leading blank, start and end in seconds."""
 
     words: tuple[tuple[str, float, float], ...]
@@ -161,8 +157,8 @@ class Recogniser(ABC):
 
     @abstractmethod
     def _pieces(
-        self, samples: Float[np.ndarray, " samples"], clips: Sequence[Span], language: str, prompt: str | None
-    ) -> Iterable[_Piece]:
+        self, samples: Float[np.ndarray, " samples"], clips: Sequence[TimeSpan], language: str, prompt: str | None
+    ) -> Iterable[Piece]:
         """Yield the segments heard inside the clips, in order."""
 
     def _not_loaded(self, problem: str) -> PrerequisiteError:
@@ -170,159 +166,6 @@ class Recogniser(ABC):
         return PrerequisiteError(
             f"{self.name}: {problem}", remedy=f"{fetch}, or give the path of a model that is there (`--model PATH`)."
         )
-
-
-class OpenAIWhisper(Recogniser):
-    """openai-whisper: the reference implementation. Models are its names, or paths of its ``.pt`` checkpoints.
-
-    Checkpoints are read with ``torch.load(weights_only=True)``, which whisper asks for itself: a pickle that wants to
-    run code is refused.
-    """
-
-    name = "openai-whisper"
-    package = "openai-whisper"
-
-    @cached_property
-    def _model(self) -> Any:  # noqa: ANN401 - a class of an untyped package
-        whisper = import_optional("whisper", extra="asr", purpose=_PURPOSE)
-        device = None if self.device == "auto" else self.device
-        if self.download and not Path(self.model_name).is_file() and self.model_name in whisper.available_models():
-            try:
-                return whisper.load_model(self.model_name, device=device)
-            except OSError as error:  # no network, or no answer
-                reason = f"the model {self.model_name} cannot be downloaded ({type(error).__name__})."
-                raise self._not_loaded(reason) from error
-        path = self._checkpoint(whisper.available_models())
-        try:
-            model = whisper.load_model(str(path), device=device)
-        except (pickle.UnpicklingError, KeyError, TypeError, RuntimeError, EOFError, ValueError) as error:
-            raise self._not_loaded(f"{path} is no checkpoint of a Whisper model ({type(error).__name__}).") from error
-        heads = whisper._ALIGNMENT_HEADS.get(path.stem)  # noqa: SLF001 - whisper knows them by name only, not by path
-        if heads is not None:
-            with suppress(RuntimeError):  # a file that merely bears the name has another number of heads
-                model.set_alignment_heads(heads)
-        return model
-
-    def load(self) -> None:
-        """Load the model."""
-        _ = self._model
-
-    def _checkpoint(self, names: Sequence[str]) -> Path:
-        """Return the file of the model, which may be one that whisper has downloaded before."""
-        given = Path(self.model_name).expanduser()
-        if given.is_file():
-            return given
-        if self.model_name not in names:
-            raise ConfigError(
-                f"{self.model_name} is neither a file nor a model of openai-whisper.",
-                remedy=f"Choose one of: {', '.join(names)}; or give the path of a `.pt` file.",
-            )
-        root = whisper_cache()
-        for stem in (self.model_name, {"large": "large-v3", "turbo": "large-v3-turbo"}.get(self.model_name, "")):
-            if stem and (root / f"{stem}.pt").is_file():
-                return root / f"{stem}.pt"
-        raise self._not_loaded(f"the model {self.model_name} is not in {root}.")
-
-    def _language_probabilities(self, samples: Float[np.ndarray, " samples"]) -> Mapping[str, float]:
-        if not self._model.is_multilingual:
-            return {"en": 1.0}
-        whisper = import_optional("whisper", extra="asr", purpose=_PURPOSE)
-        mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(samples), self._model.dims.n_mels)
-        _, p = self._model.detect_language(mel.to(self._model.device))
-        return dict(p)
-
-    def _pieces(
-        self, samples: Float[np.ndarray, " samples"], clips: Sequence[Span], language: str, prompt: str | None
-    ) -> Iterable[_Piece]:
-        heard = self._model.transcribe(
-            samples,
-            language=language,
-            temperature=0.0,  # one greedy pass with beams: the same recording always gives the same words
-            beam_size=5,
-            fp16=self._model.device.type == "cuda",
-            word_timestamps=True,
-            condition_on_previous_text=False,  # else a mistake repeats itself through the recording
-            initial_prompt=prompt,
-            carry_initial_prompt=prompt is not None,
-            clip_timestamps=[t_s for clip in clips for t_s in clip],
-        )
-        for segment in heard["segments"]:
-            yield _Piece(tuple((w["word"], float(w["start"]), float(w["end"])) for w in segment.get("words", [])))
-
-
-class FasterWhisper(Recogniser):
-    """faster-whisper: the same models in CTranslate2, 8 bit on a CPU and half precision on a GPU.
-
-    Models are its names, or folders with ``model.bin`` and ``tokenizer.json`` (data only; nothing in them runs).
-    """
-
-    name = "faster-whisper"
-    package = "faster-whisper"
-
-    @cached_property
-    def _model(self) -> Any:  # noqa: ANN401 - a class of an untyped package
-        module = import_optional("faster_whisper", extra="asr", purpose=_PURPOSE)
-        given = Path(self.model_name).expanduser()
-        if given.is_dir():
-            missing = [name for name in ("model.bin", "tokenizer.json") if not (given / name).is_file()]
-            if missing:  # without its tokenizer, faster-whisper would fetch one
-                raise self._not_loaded(f"{given} has no {' and no '.join(missing)}.")
-        elif "/" not in self.model_name and self.model_name not in module.available_models():
-            raise ConfigError(
-                f"{self.model_name} is neither a folder nor a model of faster-whisper.",
-                remedy=f"Choose one of: {', '.join(module.available_models())}; or give the path of a folder.",
-            )
-        name = str(given) if given.is_dir() else self.model_name
-        device, compute_type = self._device()
-        try:
-            return module.WhisperModel(
-                name, device=device, compute_type=compute_type, local_files_only=not self.download
-            )
-        except (RuntimeError, ValueError, OSError, KeyError) as error:
-            if given.is_dir():
-                raise self._not_loaded(f"{given} is no CTranslate2 model ({type(error).__name__}).") from error
-            problem = "is not on this machine, nor can it be downloaded" if self.download else "is not on this machine"
-            raise self._not_loaded(f"the model {name} {problem}.") from error
-
-    def load(self) -> None:
-        """Load the model."""
-        _ = self._model
-
-    def _device(self) -> tuple[str, str]:
-        ctranslate2 = import_optional("ctranslate2", extra="asr", purpose=_PURPOSE)
-        has_cuda = ctranslate2.get_cuda_device_count() > 0
-        device = ("cuda" if has_cuda else "cpu") if self.device == "auto" else self.device
-        return device, "float16" if device == "cuda" else "int8"
-
-    def _language_probabilities(self, samples: Float[np.ndarray, " samples"]) -> Mapping[str, float]:
-        if not self._model.model.is_multilingual:
-            return {"en": 1.0}
-        _, _, p = self._model.detect_language(audio=samples)
-        return dict(p)
-
-    def _pieces(
-        self, samples: Float[np.ndarray, " samples"], clips: Sequence[Span], language: str, prompt: str | None
-    ) -> Iterable[_Piece]:
-        segments, _ = self._model.transcribe(
-            samples,
-            language=language,
-            temperature=0.0,
-            beam_size=5,
-            word_timestamps=True,
-            condition_on_previous_text=False,
-            hotwords=prompt,  # stands where an initial prompt would, but in every stretch instead of the first
-            clip_timestamps=[t_s for clip in clips for t_s in clip],
-            vad_filter=False,  # done
-        )
-        for segment in segments:
-            yield _Piece(tuple((w.word, float(w.start), float(w.end)) for w in segment.words or ()))
-
-
-def whisper_cache() -> Path:
-    """Return the folder where openai-whisper keeps what it has downloaded."""
-    import os
-
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
 
 
 def open_recogniser(name: str, model: str = DEFAULT_MODEL, **options: Any) -> Recogniser:  # noqa: ANN401 - passed on
@@ -371,13 +214,13 @@ def transcribe_cached(
     return transcript
 
 
-def _slice(span: Span) -> slice:
+def _slice(span: TimeSpan) -> slice:
     return slice(round(span[0] * SAMPLE_RATE_HZ), round(span[1] * SAMPLE_RATE_HZ))
 
 
-def _clips(speech: Sequence[Span], duration_s: float) -> list[Span]:
+def _clips(speech: Sequence[TimeSpan], duration_s: float) -> list[TimeSpan]:
     """Return the stretches to listen to: speech with a little around it, joined over pauses."""
-    clips: list[Span] = []
+    clips: list[TimeSpan] = []
     for start_s, stop_s in speech:
         begin_s, end_s = max(0.0, start_s - _PAD_S), min(duration_s, stop_s + _PAD_S)
         if clips and begin_s - clips[-1][1] < _JOIN_S and end_s - clips[-1][0] <= _LISTENING_S:
@@ -387,7 +230,7 @@ def _clips(speech: Sequence[Span], duration_s: float) -> list[Span]:
     return clips
 
 
-def _transcript(pieces: Iterable[_Piece], speech: Sequence[Span], language: str) -> Transcript:
+def _transcript(pieces: Iterable[Piece], speech: Sequence[TimeSpan], language: str) -> Transcript:
     """Return the words that somebody spoke: those near speech, in order, pieces of a word put together."""
     chunks: list[Chunk] = []
     words: list[Word] = []
@@ -408,7 +251,7 @@ def _transcript(pieces: Iterable[_Piece], speech: Sequence[Span], language: str)
     return Transcript(" ".join(chunk.text for chunk in chunks), language, tuple(chunks), tuple(words))
 
 
-def _spoken_part(start_s: float, stop_s: float, speech: Sequence[Span]) -> Span | None:
+def _spoken_part(start_s: float, stop_s: float, speech: Sequence[TimeSpan]) -> TimeSpan | None:
     """Return the part of a word's time in which somebody speaks, or None where nobody is near.
 
     Whisper lets the first word begin with the stretch that it was given, and words reach into the pause after them.

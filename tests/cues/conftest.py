@@ -10,8 +10,7 @@ from bah_mllm.cues import body, face
 from bah_mllm.cues.baselines import pool
 from bah_mllm.cues.body_events import body_events
 from bah_mllm.cues.face_events import face_events
-from bah_mllm.cues.records import CueEvent, Track
-from bah_mllm.cues.rules import in_order
+from bah_mllm.cues.records import CueEvent, Track, in_order
 
 FPS, BODY_HZ = 24, 4
 LENGTH_S = 112.0

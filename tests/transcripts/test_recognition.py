@@ -13,7 +13,9 @@ import torch
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
 from bah_mllm.core.records import Transcript
 from bah_mllm.transcripts import recognition
-from bah_mllm.transcripts.recognition import FasterWhisper, OpenAIWhisper, open_recogniser, transcribe_cached
+from bah_mllm.transcripts.faster_whisper import FasterWhisper
+from bah_mllm.transcripts.openai_whisper import OpenAIWhisper
+from bah_mllm.transcripts.recognition import open_recogniser, transcribe_cached
 from bah_mllm.transcripts.voice import speech_spans
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*tiktoken:ResourceWarning")  # whisper leaves it open
