@@ -78,7 +78,7 @@ class Reliability:
 
 
 def reliability_bins(
-    labels: Int8[np.ndarray, " items"], scores: Float[np.ndarray, " items"]
+    labels: Int[np.ndarray, " items"], scores: Float[np.ndarray, " items"]
 ) -> tuple[ReliabilityBin, ...]:
     """Return the 15 bins of equal width behind ``ece``.
 

@@ -106,7 +106,7 @@ def _check_binary(array: Float[np.ndarray, " n"], *, name: str) -> Int8[np.ndarr
     return array.astype(np.int8)
 
 
-def _check_lengths(labels: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], *, name: str) -> None:
+def _check_lengths(labels: Float[np.ndarray, " labels"], values: Float[np.ndarray, " values"], *, name: str) -> None:
     if len(labels) != len(values):
         raise DataError(
             f"There are {len(labels)} labels but {len(values)} {name}.", remedy=f"Give one of the {name} per label."
