@@ -66,7 +66,7 @@ _WRIST_AND_TIPS = (0, 4, 8, 12, 16, 20)
 def body_tracks(
     t_s: Float[np.ndarray, " samples"],
     pose: Float[np.ndarray, "samples points 4"],
-    hands: Float[np.ndarray, "samples hands points 3"],
+    hands: Float[np.ndarray, "samples hands knuckles 3"],
     nose: Float[np.ndarray, "samples 2"],
     span: Float[np.ndarray, " samples"],
 ) -> dict[str, Track]:

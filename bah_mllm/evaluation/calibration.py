@@ -26,7 +26,7 @@ from bah_mllm.predictions.schema import KEY
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Bool, Float, Int8
+    from jaxtyping import Bool, Float, Int
 
 __all__ = [
     "STEPS",

@@ -196,7 +196,7 @@ def _pooled(gathered: Gathered, options: JudgeOptions) -> tuple[PooledSeeds, ...
     return pool_seeds(
         gathered.rows,
         gathered.labels,
-        _methods(gathered.rows["system"].unique()),
+        _methods(gathered.rows["system"].unique().tolist()),
         level=gathered.level,
         split=gathered.split,
         threshold=options.threshold,
