@@ -7,9 +7,9 @@ from pathlib import Path
 import av  # noqa: TID253 - a build script: it needs PyAV from its first line on
 import cv2  # noqa: TID253
 import numpy as np
-from avatar import HEIGHT, WIDTH, Image
 from motion import FPS
 from numpy.typing import NDArray
+from painting import HEIGHT, WIDTH, Image
 from speech import RATE_HZ
 
 PICTURE_NOISE = 2.2  # grey levels, standard deviation

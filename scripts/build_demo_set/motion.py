@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from avatar import Expression
+from looks import Expression
 from numpy.typing import NDArray
 from speech import RATE_HZ, Event, Performance
 

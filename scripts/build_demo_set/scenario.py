@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avatar import Look
+from looks import Look
 from speech import Voice
 
 
