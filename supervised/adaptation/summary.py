@@ -70,10 +70,10 @@ def judge_target(labels: Int64[np.ndarray, " n"], p: Float[np.ndarray, " n"]) ->
     """Return the metrics of one system on the test frames of one target; None where undefined.
 
     Args:
-        labels: 0 or 1, at least one.
+        labels: 0 or 1.
         p: Probability of A/H; positive above 0.5.
     """
-    return {**point_metrics(labels, p, names=_JUDGED_BY), "positive_rate": float((p > 0.5).mean())}
+    return {**point_metrics(labels, p, names=_JUDGED_BY), "positive_rate": float((p > 0.5).mean()) if len(p) else None}
 
 
 def trivial_answers(n: int) -> dict[str, Float[np.ndarray, " n"]]:
