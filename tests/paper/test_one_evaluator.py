@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
-from supervised.fusion.train import validation_metrics
 from torch import nn
 
 import bah_mllm
@@ -18,6 +17,7 @@ from bah_mllm.dataset import Dataset, open_dataset
 from bah_mllm.paper.context_figure import judge_frames
 from bah_mllm.paper.experiments import ExperimentRequest
 from supervised.adaptation.summary import judge_target
+from supervised.fusion.train import validation_metrics
 from supervised.reading import read_recipe
 from supervised.records import VideoFeatures
 from supervised.training.data import LoadedVideos, Standard
