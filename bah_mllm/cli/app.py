@@ -14,6 +14,7 @@ import typer
 from typer import TyperException
 
 from bah_mllm.cli import adaptation, cues, data, evaluate, features, models, prompts, runs, system, training, weights
+from bah_mllm.cli.options import RunSettingsCommand
 from bah_mllm.core.errors import BahError
 
 __all__ = ["app", "invoke", "main"]
@@ -41,8 +42,8 @@ def _options(
         os.environ["BAH_DEBUG"] = "1"
 
 
-app.command("run")(runs.run)
-app.command("experiment")(runs.experiment)
+app.command("run", cls=RunSettingsCommand)(runs.run)
+app.command("experiment", cls=RunSettingsCommand)(runs.experiment)
 app.command("status")(runs.status)
 app.command("diff")(runs.diff)
 app.command("import")(runs.import_)

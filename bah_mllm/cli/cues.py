@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from bah_mllm.cli.options import Json
-from bah_mllm.pipeline.config import CueModality, one_of
 
 __all__ = ["app"]
 
@@ -91,7 +90,7 @@ def render(
     tokens: Annotated[int, typer.Option(help="Budget for ten seconds, about.", min=1)] = 60,
     modality: Annotated[
         list[str] | None,
-        typer.Option(help=f"{one_of(get_args(CueModality))}; repeat for several.", show_default="all"),
+        typer.Option(help="face, voice, words, body or clash; repeat for several.", show_default="all"),
     ] = None,
 ) -> None:
     """Print what stood out in a window, as a language model reads it.

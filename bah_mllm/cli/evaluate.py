@@ -8,7 +8,7 @@ import typer
 
 from bah_mllm.cli.options import Json
 from bah_mllm.core.records import Level
-from bah_mllm.pipeline.config import one_of
+from bah_mllm.core.saying import one_of
 
 __all__ = ["compare", "evaluate"]
 

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand
 
-from bah_mllm.pipeline.config import OPTION_OF_SETTING, RunConfig, Unset, one_of
+from bah_mllm.core.saying import one_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic.fields import FieldInfo
 
-__all__ = ["Data", "Features", "Json", "Root", "Seeds", "Split", "given_settings", "takes_run_settings"]
+__all__ = ["Data", "Features", "Json", "Root", "RunSettingsCommand", "Seeds", "Split"]
 
 Root = Annotated[str | None, typer.Argument(help="Data set root, manifest or folder.", show_default="the demo set")]
 Data = Annotated[str | None, typer.Option(help="Data set.", show_default="the demo set")]
@@ -31,33 +34,49 @@ Seeds = Annotated[str, typer.Option(help="Seeds as A:B (half open), or A,B,C.")]
 Json = Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")]
 
 
-def takes_run_settings(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command an option for every setting of a run, before its own ``--config``, which stands for all of them.
+class RunSettingsCommand(TyperCommand):
+    """A command with an option for every setting of a run, before its own ``--config``, which stands for all of them.
 
-    Typer reads the options of a command from its signature: the settings take the place of ``**settings`` there.
-    ``given_settings`` then tells those that were given.
+    Its function takes a context, whose ``obj`` holds the settings that stand on the command line, by their names in
+    ``RunConfig``. They are read from there when this command is looked at, not for a list of commands: pydantic would
+    double the time of ``bah-mllm --help``.
     """
-    signature = inspect.signature(command, eval_str=True)
-    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    at = [p.name for p in parameters].index("config")
-    parameters[at:at] = [_parameter(name, field) for name, field in RunConfig.model_fields.items()]
-    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return command
+
+    def get_params(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own copy of click is private
+        """Return the command's own parameters with the settings among them."""
+        own = super().get_params(ctx)
+        at = [parameter.name for parameter in own].index("config")
+        return [*own[:at], *_options_of_settings().values(), *own[at:]]
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
+        """Call the command's function: Typer hands it its own parameters, the context the settings."""
+        ctx.obj = {}
+        for name, option in _options_of_settings().items():
+            value = ctx.params.pop(option.name)
+            if ctx.get_parameter_source(option.name).name != "DEFAULT":
+                ctx.obj[name] = value
+        return super().invoke(ctx)
 
 
-def given_settings(context: typer.Context) -> dict[str, Any]:
-    """Return the settings of a run that stand on the command line, by their names in ``RunConfig``."""
-    options = {name: OPTION_OF_SETTING.get(name, name) for name in RunConfig.model_fields}
-    return {name: context.params[option] for name, option in options.items() if _is_given(context, option)}
+@cache
+def _options_of_settings() -> Mapping[str, Any]:
+    """Return the option of every setting, by the setting's name, as Typer makes them for a function's parameters."""
+    from bah_mllm.pipeline.config import RunConfig
 
+    def takes_settings() -> None:
+        """Do nothing: its parameters are what Typer reads."""
 
-def _is_given(context: typer.Context, option: str) -> bool:
-    source = context.get_parameter_source(option)
-    return source is not None and source.name != "DEFAULT"
+    parameters = [_parameter(name, field) for name, field in RunConfig.model_fields.items()]
+    takes_settings.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    reader = typer.Typer(add_completion=False)
+    reader.command()(takes_settings)
+    return dict(zip(RunConfig.model_fields, typer.main.get_command(reader).params, strict=True))
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """Make the parameter from which Typer makes the option of a setting."""
+    from bah_mllm.pipeline.config import OPTION_OF_SETTING, Unset
+
     option = OPTION_OF_SETTING.get(name, name)
     unset = next((one.words for one in field.metadata if isinstance(one, Unset)), True)
     # With its flag given, Typer adds no --no-... to a setting that is off by default.

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bah_mllm.cli.options import Data, Json, Split, given_settings, takes_run_settings
+from bah_mllm.cli.options import Data, Json, Split
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
 from bah_mllm.paper.experiments import ExperimentRequest, find_experiment, names_by_half, run_experiment
 
 __all__ = ["diff", "experiment", "import_", "run", "status"]
 
-
 _Config = Annotated[Path | None, typer.Option(help="TOML with these settings, or the run.json of a run.")]
 
 
-@takes_run_settings
 def run(
     context: typer.Context,
     *,
@@ -26,7 +24,6 @@ def run(
         bool,
         typer.Option("--dry-run", help="Print plan, first prompt, time and memory; run nothing."),
     ] = False,
-    **_settings: Any,  # noqa: ANN401 - a type each
 ) -> int:
     """Ask a model about every window of every video; write predictions that `evaluate` judges.
 
@@ -36,7 +33,7 @@ def run(
     from bah_mllm.pipeline.config import load_run_config
     from bah_mllm.pipeline.zero_shot import run as run_zero_shot
 
-    resolved = load_run_config(given_settings(context), config)
+    resolved = load_run_config(context.obj, config)
     if dry_run:
         print_plan(resolved)
         return 0
@@ -45,7 +42,6 @@ def run(
     return 3 if summary.n_failed else 0
 
 
-@takes_run_settings
 def experiment(
     context: typer.Context,
     name: Annotated[
@@ -70,7 +66,6 @@ def experiment(
     draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
     json_path: Annotated[str | None, typer.Option("--json", help="Also write JSON to PATH, - for stdout.")] = None,
     config: _Config = None,
-    **_settings: Any,  # noqa: ANN401 - a type each
 ) -> int:
     """Run all that a table of the paper needs, then print it in the paper's layout; the same command resumes it.
 
@@ -81,7 +76,7 @@ def experiment(
     Example: bah-mllm experiment table20 --data BAH_DB
     """
     request = ExperimentRequest(
-        settings=given_settings(context),
+        settings=context.obj,
         config_file=config,
         features=features,
         seeds=parse_seeds(seeds),

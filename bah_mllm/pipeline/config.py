@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
+from bah_mllm.core.saying import one_of
 from bah_mllm.core.timeline import Length
 from bah_mllm.engines import ENGINE_FOR_DATA, ENGINE_FOR_DEMO_SET, ENGINES, EngineOptions
 from bah_mllm.engines.options import Attention, ChatTemplate, Dtype, Quantization
@@ -25,7 +26,6 @@ __all__ = [
     "RunConfig",
     "Unset",
     "load_run_config",
-    "one_of",
     "project_settings",
 ]
 
@@ -44,16 +44,6 @@ _ENGINE = EngineOptions()  # the defaults of what is handed on to the engine are
 
 # A setting that may be given several times is called by the singular on the command line.
 OPTION_OF_SETTING = {"prompts": "prompt", "windows": "window", "prompts_dirs": "prompts_dir"}
-
-
-def one_of(names: Iterable[str]) -> str:
-    """Return names as a list of choices.
-
-    >>> one_of(["a", "b", "c"])
-    'a, b or c'
-    """
-    *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _engines_that_read(option: str) -> str:

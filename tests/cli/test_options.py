@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from bah_mllm.cli.app import app
-from bah_mllm.cli.options import given_settings, takes_run_settings
+from bah_mllm.cli.options import RunSettingsCommand
 from bah_mllm.engines import ENGINES, EngineOptions
 from bah_mllm.pipeline.config import OPTION_OF_SETTING, RunConfig, Unset
 
@@ -27,8 +27,12 @@ def commands(group: Any = COMMAND, path: str = "") -> Iterator[tuple[str, Any]]:
             yield inner, command
 
 
+def parameters(command: Any) -> list[Any]:
+    return [one for one in command.get_params(typer.Context(command)) if one.name != "help"]
+
+
 def options(command: str) -> dict[str, Any]:
-    return {parameter.name: parameter for parameter in dict(commands())[command].params}
+    return {parameter.name: parameter for parameter in parameters(dict(commands())[command])}
 
 
 def shown_default(parameter: Any) -> str | None:
@@ -38,7 +42,7 @@ def shown_default(parameter: Any) -> str | None:
     return found[1] if found else None
 
 
-EVERY = [pytest.param(p, id=f"{name} {p.name}") for name, command in commands() for p in command.params]
+EVERY = [pytest.param(p, id=f"{name} {p.name}") for name, command in commands() for p in parameters(command)]
 
 
 @pytest.mark.parametrize("parameter", EVERY)
@@ -91,13 +95,11 @@ def test_the_engine_is_given_what_the_run_is_by_default() -> None:
 def test_only_what_stands_on_the_command_line_counts_as_given() -> None:
     seen: list[dict[str, Any]] = []
 
-    @takes_run_settings
-    def command(context: typer.Context, *, config: str | None = None, **_settings: object) -> int:
-        seen.append(given_settings(context))
-        return 0
+    def command(context: typer.Context, *, config: str | None = None) -> None:
+        seen.append(context.obj)
 
     trial = typer.Typer()
-    trial.command()(command)
+    trial.command(cls=RunSettingsCommand)(command)
     for line in (["--frames", "8", "--prompt", "a", "--prompt", "b", "--both-orders"], []):
         typer.main.get_command(trial).main(args=line, standalone_mode=False)
     assert seen == [{"prompts": ["a", "b"], "frames": 8, "both_orders": True}, {}], "a default given is given"
