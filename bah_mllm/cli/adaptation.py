@@ -67,7 +67,7 @@ def adapt(
     )
     record = run(request)
     if json_path is not None:
-        write_json(record, json_path)
+        write_json(record.model_dump(mode="json"), json_path)
     else:
         typer.echo("\n".join(summary_lines(record)))
     return 3 if set(read_manifest(out).n_rows) - {"ok"} else 0

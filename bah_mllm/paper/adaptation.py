@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.saying import say
@@ -13,6 +12,7 @@ from bah_mllm.paper.adaptation_tables import adaptation_markdown
 from bah_mllm.paper.experiments import Experiment, ExperimentRequest, Outcome
 from bah_mllm.paper.subgroup_figure import draw_subgroups
 from supervised.adaptation.recipe import METHODS
+from supervised.adaptation.record import AdaptRecord
 from supervised.flows.adapt import adapt, make_request
 
 __all__ = ["adaptation_tables"]
@@ -38,7 +38,7 @@ def adaptation_tables(name: str, experiment: Experiment, request: ExperimentRequ
             remedy="Give one, and another --out for each: its deviations are over participants.",
         )
     out = request.out(f"runs/{name}-{request.target_split}")
-    records: dict[str, Mapping[str, Any]] = {}
+    records: dict[str, AdaptRecord] = {}
     for method in METHODS:
         asked = make_request(
             method,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bah_mllm.paper.adaptation_published import (
@@ -14,7 +14,8 @@ from bah_mllm.paper.adaptation_published import (
     published_spreads,
 )
 from supervised.adaptation.recipe import METHODS
-from supervised.adaptation.summary import TRIVIAL, subgroup_means, summarise
+from supervised.adaptation.record import AdaptRecord, DataAdaptedOn
+from supervised.adaptation.summary import TRIVIAL, Subgroups, Summary, subgroup_means, summarise
 
 __all__ = ["AdaptationResults", "Printed", "Target", "join_methods"]
 
@@ -38,12 +39,12 @@ class Printed:
 
     Args:
         spreads: Method to metric to mean and deviation over targets: Table 22.
-        subgroups: As ``subgroup_means`` has them, of the paper's participants: Figure 13.
+        subgroups: Of the paper's participants: Figure 13.
         people: Our target to the participant of Tables 23 to 26 with the same frames.
     """
 
     spreads: Mapping[str, Mapping[str, PublishedSpread]]
-    subgroups: Mapping[str, Any]
+    subgroups: Subgroups
     people: Mapping[str, PublishedPerson]
 
     def to_json(self) -> dict[str, Any]:
@@ -54,7 +55,10 @@ class Printed:
                 method: {metric: spread._asdict() for metric, spread in cells.items()}
                 for method, cells in self.spreads.items()
             },
-            "subgroups": dict(self.subgroups),
+            "subgroups": {
+                grouping: {group: asdict(means) for group, means in groups.items()}
+                for grouping, groups in self.subgroups.items()
+            },
             "targets": {
                 one: {
                     "participant": person.participant,
@@ -71,45 +75,45 @@ class AdaptationResults:
     """The runs of all methods as one.
 
     Args:
-        data: ``name``, ``edition`` and ``is_synthetic`` of the data set.
+        data: The data set.
         features: Modality to feature set.
         notes: What must stand above the tables.
         target_split: How a target's frames were divided.
         selection: Method to how its epochs were selected.
         excluded: Participant to the reason why nothing was adapted to them.
         failed: Method to participant to the reason; who failed in one is left out of all.
-        summary: As ``summarise`` has it, over the targets.
+        summary: Over the targets.
         targets: By participant.
         paper: None for a synthetic data set: the paper's numbers are about people.
     """
 
-    data: Mapping[str, Any]
+    data: DataAdaptedOn
     features: Mapping[str, str]
     notes: Sequence[str]
     target_split: str
     selection: Mapping[str, str]
     excluded: Mapping[str, str]
     failed: Mapping[str, Mapping[str, str]]
-    summary: Mapping[str, Any]
+    summary: Summary
     targets: Mapping[str, Target]
     paper: Printed | None
 
     @property
     def is_synthetic(self) -> bool:
         """Return whether nobody in the data set is real."""
-        return bool(self.data["is_synthetic"])
+        return self.data.is_synthetic
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "data": dict(self.data),
+            "data": self.data.model_dump(),
             "features": dict(self.features),
             "notes": list(self.notes),
             "target_split": self.target_split,
             "selection": dict(self.selection),
             "excluded": dict(self.excluded),
             "failed": {method: dict(failed) for method, failed in self.failed.items()},
-            "summary": dict(self.summary),
+            "summary": asdict(self.summary),
             "targets": {
                 one: {"sizes": dict(target.sizes), "metrics": {name: dict(m) for name, m in target.metrics.items()}}
                 for one, target in self.targets.items()
@@ -118,9 +122,7 @@ class AdaptationResults:
         }
 
 
-def join_methods(
-    records: Mapping[str, Mapping[str, Any]], people: Mapping[str, Mapping[str, str]]
-) -> AdaptationResults:
+def join_methods(records: Mapping[str, AdaptRecord], people: Mapping[str, Mapping[str, str]]) -> AdaptationResults:
     """Return the runs of all methods as one, with the paper's values.
 
     Args:
@@ -128,26 +130,26 @@ def join_methods(
         people: Participant to what is known of them (``sex``, ``age_range``).
     """
     first = records[METHODS[0]]
-    kept = [one for one in first["targets"] if all(one not in record["failed"] for record in records.values())]
+    kept = [one for one in first.targets if all(one not in record.failed for record in records.values())]
     metrics = {
         one: {
-            **{name: first["targets"][one]["metrics"][name] for name in TRIVIAL},
-            **{method: records[method]["targets"][one]["metrics"][method] for method in METHODS},
+            **{name: first.targets[one].metrics[name] for name in TRIVIAL},
+            **{method: records[method].targets[one].metrics[method] for method in METHODS},
         }
         for one in kept
     }
-    targets = {one: Target(first["targets"][one]["sizes"], metrics[one]) for one in kept}
+    targets = {one: Target(first.targets[one].sizes, metrics[one]) for one in kept}
     return AdaptationResults(
-        data=first["data"],
-        features=first["features"],
-        notes=first["notes"],
-        target_split=first["target_split"],
-        selection={method: record["selection"] for method, record in records.items()},
-        excluded=first["excluded"],
-        failed={method: record["failed"] for method, record in records.items() if record["failed"]},
+        data=first.data,
+        features=first.features,
+        notes=first.notes,
+        target_split=first.target_split,
+        selection={method: record.selection for method, record in records.items()},
+        excluded=first.excluded,
+        failed={method: record.failed for method, record in records.items() if record.failed},
         summary=summarise(metrics, people, [*METHODS, *TRIVIAL]),
         targets=targets,
-        paper=None if first["data"]["is_synthetic"] else _printed(targets),
+        paper=None if first.data.is_synthetic else _printed(targets),
     )
 
 

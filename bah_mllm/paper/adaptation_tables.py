@@ -22,7 +22,7 @@ def adaptation_markdown(heading: str, found: AdaptationResults) -> str:
     """Return all tables below each other."""
     text = [f"# {heading}", "", *_above(found)]
     parts = [
-        (f"Table 22: mean ± sd over {found.summary['n_targets']} targets", _means(found)),
+        (f"Table 22: mean ± sd over {found.summary.n_targets} targets", _means(found)),
         ("Table 23: frames of each target", _sizes(found)),
         *(
             (f"Table {number}: {HEADINGS[metric]} of each target", _by_target(found, metric))
@@ -67,10 +67,10 @@ def _means(found: AdaptationResults) -> Table:
     headings = ["system", *(HEADINGS[metric] for metric in SHOWN), "F1 > source", "F1 > all-positive"]
     rows = []
     for system in (*METHODS, *TRIVIAL):
-        cells = [summary["systems"][system][metric] for metric in SHOWN]
-        wins = summary["wins"].get(system)
-        above = [str(wins[name]) if wins else UNDEFINED for name in ("over_source_only", "over_all_positive")]
-        rows.append([system, *(with_deviation(cell["mean"], cell["std"]) for cell in cells), *above])
+        cells = [summary.systems[system][metric] for metric in SHOWN]
+        wins = summary.wins.get(system)
+        above = [UNDEFINED] * 2 if wins is None else [str(wins.over_source_only), str(wins.over_all_positive)]
+        rows.append([system, *(with_deviation(cell.mean, cell.std) for cell in cells), *above])
     if paper is not None:
         headings += [f"paper {HEADINGS[metric]}" for metric in _PAPER]
         for row in rows:
@@ -115,11 +115,11 @@ def _by_target(found: AdaptationResults, metric: str) -> Table:
 
 
 def _by_group(found: AdaptationResults, grouping: str) -> Table:
-    sides = {"ours": found.summary["subgroups"][grouping]}
+    sides = {"ours": found.summary.subgroups[grouping]}
     if found.paper is not None:
         sides["paper"] = found.paper.subgroups[grouping]
     rows = [
-        [f"{group} ({whose}, n = {cells['n']})", *(figure(cells["f1"].get(system)) for system in (*METHODS, *TRIVIAL))]
+        [f"{group} ({whose}, n = {cells.n})", *(figure(cells.f1.get(system)) for system in (*METHODS, *TRIVIAL))]
         for whose, groups in sides.items()
         for group, cells in groups.items()
     ]

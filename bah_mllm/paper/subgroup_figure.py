@@ -10,7 +10,7 @@ from bah_mllm.core.loading import import_optional
 from bah_mllm.paper.adaptation_results import AdaptationResults
 from bah_mllm.report.pictures import save_png
 from supervised.adaptation.recipe import METHODS
-from supervised.adaptation.summary import SMALLEST_GROUP
+from supervised.adaptation.summary import SMALLEST_GROUP, GroupMeans
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def draw_subgroups(path: Path, found: AdaptationResults, grouping: str) -> None:
     matplotlib = import_optional("matplotlib", extra="report", purpose="drawing figures")
     from matplotlib.figure import Figure
 
-    ours = found.summary["subgroups"][grouping]
+    ours = found.summary.subgroups[grouping]
     theirs = {} if found.paper is None else found.paper.subgroups[grouping]
     groups = sorted({*ours, *theirs})
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "hatch.linewidth": 0.5}):
@@ -58,7 +58,7 @@ def draw_subgroups(path: Path, found: AdaptationResults, grouping: str) -> None:
         save_png(path, figure, dpi=100)
 
 
-def _bars(axes: Axes, groups: list[str], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+def _bars(axes: Axes, groups: list[str], ours: Mapping[str, GroupMeans], theirs: Mapping[str, GroupMeans]) -> None:
     width = 0.8 / len(METHODS)
     for number, method in enumerate(METHODS):
         places = [place + (number - (len(METHODS) - 1) / 2) * width for place in range(len(groups))]
@@ -74,11 +74,11 @@ def _bars(axes: Axes, groups: list[str], ours: Mapping[str, Any], theirs: Mappin
         label = "the paper's value" if number == 0 else None
         if theirs:
             axes.plot([x for x, _ in known], [y for _, y in known], "D", color="black", markersize=4, label=label)
-    sizes = [f"= {ours[group]['n']}" if group in ours else f"< {SMALLEST_GROUP}" for group in groups]
+    sizes = [f"= {ours[group].n}" if group in ours else f"< {SMALLEST_GROUP}" for group in groups]
     labels = [f"{group}\n(n {size})" for group, size in zip(groups, sizes, strict=True)]
     axes.set_xticks(range(len(groups)), labels)
     axes.set_ylim(0, 1)
 
 
-def _f1(groups: Mapping[str, Any], group: str, method: str) -> float:
-    return (groups[group]["f1"].get(method) or 0.0) if group in groups else 0.0
+def _f1(groups: Mapping[str, GroupMeans], group: str, method: str) -> float:
+    return (groups[group].f1.get(method) or 0.0) if group in groups else 0.0

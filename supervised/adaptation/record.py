@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,7 +19,7 @@ from bah_mllm.core.files import write_atomically
 from bah_mllm.dataset import Dataset
 from supervised.adaptation.participants import Adaptable
 from supervised.adaptation.request import AdaptRequest
-from supervised.adaptation.summary import TRIVIAL, judge_target, summarise, trivial_answers
+from supervised.adaptation.summary import TRIVIAL, Summary, judge_target, summarise, trivial_answers
 from supervised.adaptation.targets import TargetOutcome
 from supervised.features.store import FeatureStore, notes_on_features
 
@@ -96,7 +95,7 @@ class AdaptRecord(BaseModel):
         notes: What must stand above every table.
         excluded: Participant to the reason why nothing was adapted to them.
         failed: Participant to the reason why there are no metrics.
-        summary: As ``summarise`` has it, over the targets that did not fail.
+        summary: Over the targets that did not fail.
         targets: By participant.
     """
 
@@ -112,7 +111,7 @@ class AdaptRecord(BaseModel):
     notes: list[str]
     excluded: dict[str, str]
     failed: dict[str, str]
-    summary: dict[str, Any]
+    summary: Summary
     targets: dict[str, TargetResult]
 
 

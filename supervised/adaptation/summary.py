@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,10 @@ __all__ = [
     "SMALLEST_GROUP",
     "TRIVIAL",
     "Aggregate",
+    "GroupMeans",
+    "Subgroups",
+    "Summary",
+    "Wins",
     "aggregate",
     "judge_target",
     "subgroup_means",
@@ -81,46 +85,80 @@ def trivial_answers(n: int) -> dict[str, Float[np.ndarray, " n"]]:
     return {"all-positive": np.ones(n), "all-negative": np.zeros(n)}
 
 
-class _Wins(NamedTuple):
-    over_source_only: int | None
+@dataclass(frozen=True, slots=True)
+class Wins:
+    """For how many targets a system's F1 is above another's.
+
+    Args:
+        over_source_only: That of the source model.
+        over_all_positive: That of always saying A/H.
+        n: Targets in all.
+    """
+
+    over_source_only: int
     over_all_positive: int
     n: int
 
 
+@dataclass(frozen=True, slots=True)
+class GroupMeans:
+    """Mean F1 over the targets of a group.
+
+    Args:
+        n: Targets of the group, at least ``SMALLEST_GROUP``.
+        f1: System to its mean; None where no target has one.
+    """
+
+    n: int
+    f1: dict[str, float | None]
+
+
+Subgroups = dict[str, dict[str, GroupMeans]]
+"""Grouping (``sex``, ``age_range``) to group to its means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The table over all targets.
+
+    Args:
+        n_targets: Targets that are judged.
+        systems: System to metric to its mean over targets, in the order of the table.
+        wins: System to what it gains; without ``source_only`` and the trivial ones.
+        subgroups: Without groups of a single person.
+    """
+
+    n_targets: int
+    systems: dict[str, dict[str, Aggregate]]
+    wins: dict[str, Wins]
+    subgroups: Subgroups
+
+
 def summarise(
     targets: Mapping[str, TargetMetrics], people: Mapping[str, Mapping[str, str]], systems: Sequence[str]
-) -> dict[str, Any]:
-    """Return the table over all targets, as plain values.
+) -> Summary:
+    """Return the table over all targets.
 
     Args:
         targets: Participant to system to metric to value.
         people: Participant to what is known of them (``sex``, ``age_range``).
         systems: In the order of the table; the trivial ones are among them.
-
-    Returns:
-        ``systems``: name to metric to ``mean``, ``std`` (n - 1) and ``n``; ``wins``: name to the number of targets
-        whose F1 is above that of ``source_only`` and of ``all-positive``; ``subgroups``: grouping to group to ``n`` and
-        the mean F1 of each system, with groups of a single person left out.
     """
-    return {
-        "n_targets": len(targets),
-        "systems": {
-            system: {
-                metric: asdict(aggregate([target[system][metric] for target in targets.values()])) for metric in METRICS
-            }
+    return Summary(
+        n_targets=len(targets),
+        systems={
+            system: {metric: aggregate([target[system][metric] for target in targets.values()]) for metric in METRICS}
             for system in systems
         },
-        "wins": {
-            system: _wins(targets, system)._asdict() for system in systems if system not in (*TRIVIAL, "source_only")
-        },
-        "subgroups": subgroup_means(targets, people, systems),
-    }
+        wins={system: _wins(targets, system) for system in systems if system not in (*TRIVIAL, "source_only")},
+        subgroups=subgroup_means(targets, people, systems),
+    )
 
 
 def subgroup_means(
     targets: Mapping[str, TargetMetrics], people: Mapping[str, Mapping[str, str]], systems: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Return, by ``sex`` and by ``age_range``, group to ``n`` and the mean F1 of each system over the group's targets.
+) -> Subgroups:
+    """Return, by ``sex`` and by ``age_range``, the mean F1 of each system over a group's targets.
 
     Groups of a single person are left out; who is in none is in the group ``unknown``.
 
@@ -130,11 +168,11 @@ def subgroup_means(
     return {grouping: _groups(targets, people, systems, grouping) for grouping in _GROUPINGS}
 
 
-def _wins(targets: Mapping[str, TargetMetrics], system: str) -> _Wins:
+def _wins(targets: Mapping[str, TargetMetrics], system: str) -> Wins:
     def above(other: str) -> int:
         return sum((target[system]["f1"] or 0.0) > (target[other]["f1"] or 0.0) for target in targets.values())
 
-    return _Wins(above("source_only"), above("all-positive"), len(targets))
+    return Wins(above("source_only"), above("all-positive"), len(targets))
 
 
 def _groups(
@@ -142,15 +180,15 @@ def _groups(
     people: Mapping[str, Mapping[str, str]],
     systems: Sequence[str],
     grouping: str,
-) -> dict[str, Any]:
+) -> dict[str, GroupMeans]:
     members: dict[str, list[str]] = {}
     for participant in targets:
         members.setdefault(people.get(participant, {}).get(grouping) or "unknown", []).append(participant)
     return {
-        group: {
-            "n": len(ids),
-            "f1": {system: aggregate([targets[one][system]["f1"] for one in ids]).mean for system in systems},
-        }
+        group: GroupMeans(
+            n=len(ids),
+            f1={system: aggregate([targets[one][system]["f1"] for one in ids]).mean for system in systems},
+        )
         for group, ids in sorted(members.items())
         if len(ids) >= SMALLEST_GROUP
     }

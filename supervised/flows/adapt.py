@@ -27,7 +27,7 @@ from supervised.adaptation.identity import describe_run
 from supervised.adaptation.participants import find_adaptable, find_targets
 from supervised.adaptation.predict import rows_of_target, rows_without_features
 from supervised.adaptation.recipe import METHODS, AdaptationRecipe
-from supervised.adaptation.record import is_done, write_record, write_result
+from supervised.adaptation.record import AdaptRecord, is_done, write_record, write_result
 from supervised.adaptation.request import AdaptRequest
 from supervised.adaptation.source import make_source, source_features
 from supervised.adaptation.workers import adapt_to_all, one_thread
@@ -70,7 +70,7 @@ def make_request(recipe: str, overrides: Sequence[str], **settings: Any) -> Adap
         raise ConfigError(f"{where} is {first['input']!r}: {first['msg']}.", remedy="Choose another value.") from None
 
 
-def adapt(request: AdaptRequest) -> dict[str, Any]:
+def adapt(request: AdaptRequest) -> AdaptRecord:
     """Adapt to every target, go on where an earlier start ended, and return the record of it all.
 
     Raises:
@@ -105,4 +105,4 @@ def adapt(request: AdaptRequest) -> dict[str, Any]:
         run.append(rows_without_features(targets, adaptable.left_out, system=request.recipe.system))
         record = write_record(request, dataset, store, adaptable)
         run.complete()
-    return record.model_dump(mode="json")
+    return record

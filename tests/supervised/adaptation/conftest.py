@@ -69,12 +69,13 @@ def source(tmp_path_factory: pytest.TempPathFactory, features: Path) -> Path:
 
 @pytest.fixture
 def run(features: Path, source: Path) -> Callable[..., dict]:
-    """Adapt on the demo set, quickly."""
+    """Adapt on the demo set, quickly, and return the record as ``adapt.json`` has it."""
     from supervised.flows.adapt import adapt, make_request
 
     def call(recipe: str, out: Path, *overrides: str, **settings: object) -> dict:
         quick = {"source_only": (), "sub_based": ("loop.epochs=5", "subject_stage.loop.epochs=1")}
         chosen = (*QUICK, *quick.get(recipe, ("loop.epochs=2",)), *overrides)
-        return adapt(make_request(recipe, chosen, out=out, **{"features": features, "source": source, **settings}))
+        request = make_request(recipe, chosen, out=out, **{"features": features, "source": source, **settings})
+        return adapt(request).model_dump(mode="json")
 
     return call

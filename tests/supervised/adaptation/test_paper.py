@@ -53,7 +53,7 @@ def test_the_subgroups_are_those_of_the_papers_text(grouping, group, method, exp
     printed = {who: person.metrics for who, person in published_people().items() if person.is_judged}
     groups = {who: person.groups for who, person in published_people().items()}
     digits = 2 if grouping == "sex" else 3
-    assert round(subgroup_means(printed, groups, METHODS)[grouping][group]["f1"][method], digits) == expected
+    assert round(subgroup_means(printed, groups, METHODS)[grouping][group].f1[method], digits) == expected
 
 
 def test_targets_are_found_in_the_papers_table_by_their_frames():
