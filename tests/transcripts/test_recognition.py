@@ -350,8 +350,8 @@ class Counting(recognition.Recogniser):
 
     def _pieces(self, samples, clips, language, prompt):
         self.n_asked += 1
-        yield recognition._Piece(((" twenty", 1.2, 1.4), ("-five", 1.4, 1.9), (" stray", 8.0, 8.4), (" ", 1.9, 2.0)))
-        yield recognition._Piece(((" early", 0.2, 2.0), (" bad", float("nan"), 1.0), (" late", 3.7, 9.0)))
+        yield recognition.Piece(((" twenty", 1.2, 1.4), ("-five", 1.4, 1.9), (" stray", 8.0, 8.4), (" ", 1.9, 2.0)))
+        yield recognition.Piece(((" early", 0.2, 2.0), (" bad", float("nan"), 1.0), (" late", 3.7, 9.0)))
 
 
 def test_words_are_kept_where_somebody_speaks_and_put_together():
