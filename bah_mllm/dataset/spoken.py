@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from bah_mllm.core.errors import DataError
+from bah_mllm.core.files import write_atomically
 from bah_mllm.core.records import Chunk, Transcript, Word
 from bah_mllm.dataset.split_files import clean_transcript
 from bah_mllm.dataset.yaml_files import load_yaml, read_bytes
@@ -209,6 +209,4 @@ def write_words(path: Path, transcript: Transcript, *, source: str) -> None:
         ],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
