@@ -36,7 +36,7 @@ MASKED_FIELDS = {"created", "updated", "seconds", "packages", "versions", "commi
 # Parts of printed lines that are so; each is replaced by its name.
 MASKS = (
     ("<date>", re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.+:Z]*")),
-    ("<times>", re.compile(r"(?<=time: ).*|[\d.]+ s in all.*|[\d.,]+ s, at most .* left")),
+    ("<measured>", re.compile(r"(?<=time: ).*|[\d.]+ s in all.*|[\d.,]+ s, at most .* left|[\d.]+ [GM]iB free")),
 )
 PROGRESS = re.compile(r"^\S.* of [\d,]+ .*(/s|left)$|\d+%\|")
 
@@ -159,9 +159,7 @@ def compare(old: Path, new: Path) -> int:
         found = list(differences_of_command(old / "commands" / name, new / "commands" / name, places))
         n_different += bool(found)
         sys.stdout.write(f"{name}: {'differs' if found else 'equal'}\n")
-        sys.stdout.writelines(f"    {line}\n" for line in found[:12])
-        if len(found) > 12:
-            sys.stdout.write(f"    ... {len(found)} in all\n")
+        sys.stdout.writelines(f"    {line}\n" for line in found)
     sys.stdout.write(f"{len(names) - n_different} of {len(names)} commands equal, {n_different} different\n")
     return 1 if n_different else 0
 
@@ -189,6 +187,8 @@ def parsed(path: Path, places: dict[str, str]) -> Any:  # noqa: ANN401 - whateve
     text = path.read_text(errors="replace")
     for name, place in sorted(places.items(), key=lambda item: -len(item[1])):
         text = text.replace(place, f"<{name}>") if place else text
+    if path.name == "digests":
+        return {name: digest for digest, _, name in (line.partition(" ") for line in text.splitlines())}
     try:
         if path.suffix == ".jsonl":
             return by_key([json.loads(line) for line in text.splitlines()])
