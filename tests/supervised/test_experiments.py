@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sklearn.metrics import f1_score
 from bah_mllm.cli.app import invoke
 from bah_mllm.dataset import open_dataset
 from bah_mllm.paper.experiments import EXPERIMENTS
-from bah_mllm.predictions import read_run
+from bah_mllm.predictions import read_manifest, read_run
 from supervised.features.store import FeatureSet, FeatureStore
 
 # One short epoch of small models, and the validation metric that two videos define.
@@ -184,6 +185,18 @@ def test_figure_12_judges_with_and_without_repeated_frames(paper_root: tuple[Pat
     assert long["plain"]["f1"] == pytest.approx(f1_score(np.concatenate(labels), plain > 0.5))
     assert long["padding_counted"]["f1"] == pytest.approx(_f1_with_repeated_frames(dataset, paper_root[1], run, labels))
     assert (tmp_path / "out" / "figure12.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_figure_12_keeps_the_rows_of_repeated_frames_on_disk(paper_root: tuple[Path, Path], tmp_path: Path) -> None:
+    options = ("figure12", paper_root, tmp_path / "out", "--window", "96")
+    found = table(*options, overrides=("loop.epochs=1",))
+    run = next((tmp_path / "out").glob("tcn_visual-*/run-test-padded/seed-0"))
+    rows = read_run(run)
+    assert Counter(row.video_id for row in rows) == dict.fromkeys((row.video_id for row in rows), 96)
+    assert "the last frame of a video is repeated up to frame 96, and judged" in read_manifest(run).notes
+    before = weights_written(tmp_path / "out") | {run: (run / "predictions.jsonl").stat().st_size}
+    assert table(*options, overrides=("loop.epochs=1",)) == found
+    assert weights_written(tmp_path / "out") | {run: (run / "predictions.jsonl").stat().st_size} == before
 
 
 def _window(run: Path) -> int:
