@@ -196,7 +196,7 @@ def _what_would_run(checks: list[Check]) -> Iterator[Check]:
     state = {(check.topic, check.name): check.state for check in checks}
     yield _would_run("evaluate, status, prompts, data", [])
     for name, entry in ENGINES.items():
-        yield _would_run(f"run --engine {name} ({entry.default_model})", _lacks(entry, state))
+        yield _would_run(f"run --engine {name} ({entry.default_model})", _lacks(entry, state), _abilities(entry))
     readers = [entry for entry in ENGINES.values() if "quantize" in entry.options]
     lacks = min((_lacks_packages(entry) for entry in readers), key=len, default=[])
     if state.get(("extras", "quant")) != "ok":
@@ -222,11 +222,23 @@ def _lacks_packages(entry: EngineEntry) -> list[tuple[str, str]]:
     return [(", ".join(missing), install_command(entry))] if missing else []
 
 
-def _would_run(name: str, lacks: list[tuple[str, str]]) -> Check:
+def _abilities(entry: EngineEntry) -> str:
+    able = {
+        "sees video": entry.sees_video,
+        "sees video if its model does": entry.sees_video is None,
+        "hears": entry.hears,
+        "scores labels": entry.scores_labels,
+        "generates": entry.generates,
+        "a stand-in": entry.is_stand_in,
+    }
+    return "; " + ", ".join(ability for ability, is_so in able.items() if is_so)
+
+
+def _would_run(name: str, lacks: list[tuple[str, str]], about: str = "") -> Check:
     if not lacks:
-        return Check("what would run", name, "ok", "would run")
+        return Check("what would run", name, "ok", f"would run{about}")
     wants = ", ".join(want for want, _ in lacks)
-    return Check("what would run", name, "absent", f"would not run well: wants {wants}", lacks[0][1])
+    return Check("what would run", name, "absent", f"would not run well: wants {wants}{about}", lacks[0][1])
 
 
 def print_report(checks: list[Check]) -> None:

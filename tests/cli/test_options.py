@@ -120,6 +120,7 @@ def test_lists_in_the_help_are_those_of_the_program() -> None:
     from bah_mllm.transcripts.recognition import RECOGNISERS
     from supervised.adaptation.protocol import TARGET_SPLITS
     from supervised.features.crops import DETECTORS
+    from supervised.models.backbones import BACKBONES
 
     assert get_args(CueModality) == MODALITIES
     assert get_args(RunConfig.model_fields["sampler"].annotation) == tuple(SAMPLERS)
@@ -134,6 +135,7 @@ def test_lists_in_the_help_are_those_of_the_program() -> None:
         ("prompts render", "variant", Variant),
         ("transcribe", "recogniser", RECOGNISERS),
         ("features", "detector", DETECTORS),
+        ("features", "visual", BACKBONES),
         ("adapt", "target_split", TARGET_SPLITS),
         ("experiment", "target_split", TARGET_SPLITS),
         ("evaluate", "calibrate", STEPS),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import bah_mllm
 from bah_mllm.core.engine import Capabilities
 from bah_mllm.core.records import Answer
 from bah_mllm.engines import ENGINE_FOR_DATA, ENGINE_FOR_DEMO_SET, ENGINES, EngineEntry
@@ -121,7 +122,8 @@ def test_the_doctor_tells_what_it_wants(sees: bool, bah: Call) -> None:
     checks = {check["name"]: check for check in json.loads(bah("doctor", "--json", "-")[1])}
     check = checks["run --engine brightness (bulb)"]
     assert check["state"] == "absent"
-    assert "light_meter" in check["detail"]
+    able = "sees video, scores labels" if sees else "scores labels"
+    assert check["detail"] == f"would not run well: wants light_meter; {able}"
     assert check["remedy"] == "pip install 'bah-mllm[light]' -c constraints.txt"
     assert {name.split()[2] for name in checks if name.startswith("run --engine")} == set(ENGINES)
 
@@ -136,6 +138,18 @@ def test_a_table_of_the_paper_takes_it_with_cues_where_it_is_blind(sees: bool, b
     told = [text for text in asked if text.startswith("Observed in the video")]
     assert len(told) == (0 if sees else len(asked))
     assert "stand-in" not in " ".join(read_manifest(out).notes)
+
+
+def test_nobody_above_the_engines_asks_for_a_name() -> None:
+    """But the benchmark of one of them."""
+    package = Path(bah_mllm.__file__).parent
+    asking = [
+        path.relative_to(package).as_posix()
+        for path in (*package.rglob("*.py"), *(package.parent / "supervised").rglob("*.py"))
+        if any(f'"{name}"' in path.read_text(encoding="utf-8") for name in ("video-llava", "scripted", *MODELS))
+        and package / "engines" not in path.parents
+    ]
+    assert asking == ["bench/engine.py"]
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
