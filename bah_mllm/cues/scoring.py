@@ -16,14 +16,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Word
 from bah_mllm.cues.language import word_flags
 from bah_mllm.cues.records import CueEvent
 
-__all__ = ["EventScore", "Truth", "score_events", "score_words"]
+__all__ = ["EventScore", "Recall", "Truth", "WordScore", "WordScores", "score_events", "score_words"]
 
 Truth = tuple[str, float, float]  # code, start_s, stop_s
 
@@ -122,7 +121,53 @@ class _Side:
     repetitions: list[tuple[int, ...]] = field(default_factory=list)
 
 
-def score_words(path: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class WordScore:
+    """How words of one kind were found; ratios over nothing are None.
+
+    Args:
+        precision: Share of the words found that are of the kind, 0 to 1.
+        recall: Share of the words of the kind that were found.
+        f1: Harmonic mean of both.
+        n: Words of the kind.
+    """
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """How many of what is there were found: the share (None over nothing), and how many there are."""
+
+    recall: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordScores:
+    """How the rules for words do on an annotated corpus.
+
+    Args:
+        n_words: Words of the corpus.
+        n_speakers: Speakers, one for each conversation that they are in.
+        edit_terms: Fillers.
+        reparandum: Words given up as a false start.
+        repetition_events: Annotated repetitions of which a word was flagged.
+        partial: Words broken off that annotators marked as reparandum.
+    """
+
+    n_words: int
+    n_speakers: int
+    edit_terms: WordScore
+    reparandum: WordScore
+    repetition_events: Recall
+    partial: Recall
+
+
+def score_words(path: Path) -> WordScores:
     """Return how well the rules for English words find what annotators of disfluency marked.
 
     Only the words and their times are looked at. A word is an edit term where its tags hold ``<e/>``, part of a
@@ -132,11 +177,6 @@ def score_words(path: Path) -> dict[str, Any]:
     Args:
         path: In the Switchboard form of the deep_disfluency corpus: ``Speaker: ...`` lines, and lines of six cells
             separated by tabs (id, start and end in seconds, word, part of speech, tags).
-
-    Returns:
-        ``n_words``, ``n_speakers``; ``edit_terms`` and ``reparandum`` with precision, recall, f1 and n;
-        ``repetition_events`` with recall and n; ``partial`` on words broken off (n, and recall among those that are
-        marked as reparandum). Ratios over nothing are None.
 
     Raises:
         DataError: The file cannot be read, or a line is malformed.
@@ -153,25 +193,25 @@ def score_words(path: Path) -> dict[str, Any]:
         partial += [pair for pair, word in zip(pairs, side.words, strict=True) if word.text.endswith("-")]
         n_repetitions += len(side.repetitions)
         n_repetitions_found += sum(any(given_up[place] for place in places) for places in side.repetitions)
-    return {
-        "n_words": len(edit),
-        "n_speakers": len(sides),
-        "edit_terms": _over_words(edit),
-        "reparandum": _over_words(reparandum),
-        "repetition_events": {"recall": _share(n_repetitions_found, n_repetitions), "n": n_repetitions},
-        "partial": {"recall": _over_words(partial)["recall"], "n": len(partial)},
-    }
+    return WordScores(
+        n_words=len(edit),
+        n_speakers=len(sides),
+        edit_terms=_over_words(edit),
+        reparandum=_over_words(reparandum),
+        repetition_events=Recall(_share(n_repetitions_found, n_repetitions), n_repetitions),
+        partial=Recall(_over_words(partial).recall, len(partial)),
+    )
 
 
-def _over_words(pairs: Sequence[tuple[bool, bool]]) -> dict[str, float | int | None]:
+def _over_words(pairs: Sequence[tuple[bool, bool]]) -> WordScore:
     n_both = sum(ours and gold for ours, gold in pairs)
     n_ours, n_gold = sum(ours for ours, _ in pairs), sum(gold for _, gold in pairs)
-    return {
-        "precision": _share(n_both, n_ours),
-        "recall": _share(n_both, n_gold),
-        "f1": _share(2 * n_both, n_ours + n_gold),
-        "n": n_gold,
-    }
+    return WordScore(
+        precision=_share(n_both, n_ours),
+        recall=_share(n_both, n_gold),
+        f1=_share(2 * n_both, n_ours + n_gold),
+        n=n_gold,
+    )
 
 
 def _share(part: int, whole: int) -> float | None:

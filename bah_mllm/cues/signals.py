@@ -174,7 +174,7 @@ def load_signals(file: Path) -> Signals:
         DataError: The file is damaged.
     """
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
             about: dict[str, Any] = json.loads(str(archive["about"]))
             names = sorted({key.rpartition("/")[0] for key in archive.files} - {""})
             tracks = {name: Track(archive[f"{name}/t_s"], archive[f"{name}/values"]) for name in names}

@@ -14,15 +14,15 @@ from bah_mllm.core.errors import ConfigError, DataError, MediaError
 from bah_mllm.core.json_output import check_json_path, write_json
 from bah_mllm.core.records import Video
 from bah_mllm.core.timeline import Segment, time_of
-from bah_mllm.cues.agreement import AnnotatedSegment, agreement, named_cues
+from bah_mllm.cues.agreement import Agreement, AnnotatedSegment, agreement, named_cues
 from bah_mllm.cues.records import CueEvent
-from bah_mllm.cues.scoring import score_events, score_words
+from bah_mllm.cues.scoring import EventScore, WordScores, score_events, score_words
 from bah_mllm.cues.store import read_cues
 from bah_mllm.dataset import Dataset, demo_root, open_dataset
 from bah_mllm.media import probe
 from bah_mllm.report.console import plain_console
 
-__all__ = ["print_scores", "score_folder", "score_segments"]
+__all__ = ["SegmentScores", "print_scores", "score_folder", "score_segments"]
 
 
 class _TrueEvent(BaseModel):
@@ -63,22 +63,28 @@ def print_scores(
     if sum(given is not None for given in (words, truth, data)) > 1:
         raise ConfigError("Cues are judged against one truth at a time.", remedy="Give --words, --truth or --data.")
     if words is not None:
-        result: dict[str, Any] = score_words(words)
+        scores: WordScores | SegmentScores | dict[str, EventScore] = score_words(words)
     elif folder is None:
         raise ConfigError("There is nothing to score.", remedy="Name a folder of cues, or a corpus with --words.")
     elif data is not None:
         root = demo_root() if data == "demo" else Path(data)
-        result = score_segments(folder, open_dataset(root), split=split, tolerance_s=tolerance_s)
+        scores = score_segments(folder, open_dataset(root), split=split, tolerance_s=tolerance_s)
     else:
-        result = score_folder(folder, truth or demo_root() / "events.jsonl", tolerance_s=tolerance_s)
+        scores = score_folder(folder, truth or demo_root() / "events.jsonl", tolerance_s=tolerance_s)
     if json_path is not None:
-        write_json(result, json_path)
-    elif data is not None:
-        _print_table(result["codes"])
-        _print_table(result["modalities"])
-        _print_counts(result)
+        write_json(_plain(scores), json_path)
+    elif isinstance(scores, SegmentScores):
+        _print_table({code: asdict(row) for code, row in scores.codes.items()})
+        _print_table({modality: asdict(row) for modality, row in scores.modalities.items()})
+        _print_counts(scores)
     else:
-        _print_table(result)
+        _print_table(_plain(scores))
+
+
+def _plain(scores: WordScores | SegmentScores | Mapping[str, EventScore]) -> dict[str, Any]:
+    if isinstance(scores, Mapping):
+        return {code: asdict(score) for code, score in scores.items()}
+    return asdict(scores)
 
 
 def _print_table(rows: Mapping[str, Any]) -> None:
@@ -92,13 +98,13 @@ def _print_table(rows: Mapping[str, Any]) -> None:
     plain_console().print(table)
 
 
-def _print_counts(result: Mapping[str, Any]) -> None:
-    unknown = ", ".join(f"{n:,} under {sheet}" for sheet, n in result["n_unknown_entries"].items()) or "none"
+def _print_counts(scores: SegmentScores) -> None:
+    unknown = ", ".join(f"{n:,} under {sheet}" for sheet, n in scores.n_unknown_entries.items()) or "none"
     plain_console().print(
-        f"{result['n_segments']:,} segments with cues in {result['n_videos']:,} videos; left out: "
-        f"{result['n_segments_without_cues']:,} segments without, "
-        f"{result['n_segments_without_times']:,} without times, "
-        f"{result['n_videos_not_extracted']:,} videos that nobody looked at. "
+        f"{scores.n_segments:,} segments with cues in {scores.n_videos:,} videos; left out: "
+        f"{scores.n_segments_without_cues:,} segments without, "
+        f"{scores.n_segments_without_times:,} without times, "
+        f"{scores.n_videos_not_extracted:,} videos that nobody looked at. "
         f"Entries that name no row of the codebook: {unknown}."
     )
 
@@ -111,7 +117,7 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def score_folder(folder: Path, truth: Path, *, tolerance_s: float) -> dict[str, Any]:
+def score_folder(folder: Path, truth: Path, *, tolerance_s: float) -> dict[str, EventScore]:
     """Return recall, precision and false events per minute of each code, over the videos that were looked at.
 
     Raises:
@@ -148,8 +154,32 @@ def score_folder(folder: Path, truth: Path, *, tolerance_s: float) -> dict[str, 
         seconds += observation.duration_s
     if not seconds:
         raise DataError(f"{folder} holds no cues of the videos in {truth}.", remedy="Extract them first.")
-    scores = score_events(found, wanted, tolerance_s=tolerance_s, minutes=seconds / 60)
-    return {code: asdict(score) for code, score in scores.items()}
+    return score_events(found, wanted, tolerance_s=tolerance_s, minutes=seconds / 60)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentScores:
+    """How cues found agree with those that annotators named in segments, and what was left out.
+
+    Args:
+        codes: By code, those that either side names.
+        modalities: By modality of these.
+        n_videos: Videos that were looked at and have segments.
+        n_videos_not_extracted: Videos with segments that nobody looked at.
+        n_segments: Segments compared.
+        n_segments_without_cues: Segments left out because nothing is named in them.
+        n_segments_without_times: Segments left out because nobody knows when they are.
+        n_unknown_entries: Sheet to how many of its entries name no row of the codebook.
+    """
+
+    codes: dict[str, Agreement]
+    modalities: dict[str, Agreement]
+    n_videos: int
+    n_videos_not_extracted: int
+    n_segments: int
+    n_segments_without_cues: int
+    n_segments_without_times: int
+    n_unknown_entries: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -164,7 +194,7 @@ class _Compared:
     n_not_extracted: int = 0
 
 
-def score_segments(folder: Path, dataset: Dataset, *, split: str | None, tolerance_s: float) -> dict[str, Any]:
+def score_segments(folder: Path, dataset: Dataset, *, split: str | None, tolerance_s: float) -> SegmentScores:
     """Return how cues found agree with those that annotators named in segments.
 
     Args:
@@ -174,8 +204,8 @@ def score_segments(folder: Path, dataset: Dataset, *, split: str | None, toleran
         tolerance_s: How far outside of a segment an event may lie that counts for it.
 
     Returns:
-        ``codes`` and ``modalities`` (see ``Agreement``), and what was counted and left out. Segments in which nothing
-        is named are left out: BAH has many without cues, which does not say that nothing was to be seen.
+        Scores without the segments in which nothing is named: BAH has many, which does not say that nothing was to be
+        seen.
 
     Raises:
         DataError: No segment with cues lies in a video that was looked at.
@@ -188,17 +218,17 @@ def score_segments(folder: Path, dataset: Dataset, *, split: str | None, toleran
             f"No segment of {dataset.name} with annotated cues lies in a video whose cues are in {folder}.",
             remedy="Run `bah-mllm cues extract` on a data set whose annotations hold `all_cues`.",
         )
-    rows = {name: asdict(row) for name, row in agreement(compared.segments).items()}
-    return {
-        "codes": {name: row for name, row in rows.items() if "." in name},
-        "modalities": {name: row for name, row in rows.items() if "." not in name},
-        "n_videos": compared.n_videos,
-        "n_videos_not_extracted": compared.n_not_extracted,
-        "n_segments": len(compared.segments),
-        "n_segments_without_cues": compared.n_without_cues,
-        "n_segments_without_times": compared.n_without_times,
-        "n_unknown_entries": dict(compared.unknown),
-    }
+    rows = agreement(compared.segments)
+    return SegmentScores(
+        codes={name: row for name, row in rows.items() if "." in name},
+        modalities={name: row for name, row in rows.items() if "." not in name},
+        n_videos=compared.n_videos,
+        n_videos_not_extracted=compared.n_not_extracted,
+        n_segments=len(compared.segments),
+        n_segments_without_cues=compared.n_without_cues,
+        n_segments_without_times=compared.n_without_times,
+        n_unknown_entries=dict(compared.unknown),
+    )
 
 
 def _compare(compared: _Compared, folder: Path, dataset: Dataset, video: Video, tolerance_s: float) -> None:

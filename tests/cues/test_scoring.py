@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import asdict
 
 import pytest
 
@@ -50,32 +51,32 @@ SECOND = [
 def test_words_are_scored_over_all_speakers(tmp_path):
     scores = score_words(corpus(tmp_path, FIRST, SECOND))
     # edit terms: flagged um, uh; marked um, yall -> 1 of 2 and 1 of 2
-    assert scores["edit_terms"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "n": 2}
+    assert asdict(scores.edit_terms) == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "n": 2}
     # reparandum: flagged the, w-; marked the, red, w-, stones, quickly -> 2 of 2, 2 of 5, 2*2/(2+5)
-    assert scores["reparandum"] == {"precision": 1.0, "recall": 0.4, "f1": pytest.approx(4 / 7), "n": 5}
-    assert scores["repetition_events"] == {"recall": 0.5, "n": 2}
-    assert scores["partial"] == {"recall": 1.0, "n": 1}
-    assert (scores["n_words"], scores["n_speakers"]) == (14, 2)
+    assert asdict(scores.reparandum) == {"precision": 1.0, "recall": 0.4, "f1": pytest.approx(4 / 7), "n": 5}
+    assert asdict(scores.repetition_events) == {"recall": 0.5, "n": 2}
+    assert asdict(scores.partial) == {"recall": 1.0, "n": 1}
+    assert (scores.n_words, scores.n_speakers) == (14, 2)
 
 
 def test_tags_and_parts_of_speech_are_no_input(tmp_path):
     marked = score_words(corpus(tmp_path, FIRST))
     bare = score_words(corpus(tmp_path, [entry.split()[0] for entry in FIRST], name="bare.csv"))
-    assert bare["edit_terms"]["recall"] is None
-    assert marked["edit_terms"]["n"] == 1
+    assert bare.edit_terms.recall is None
+    assert marked.edit_terms.n == 1
     # two words are flagged as edit terms with and without their tags: none of them is marked in the second file
-    assert marked["edit_terms"]["precision"] == 0.5
-    assert bare["edit_terms"]["precision"] == 0.0
+    assert marked.edit_terms.precision == 0.5
+    assert bare.edit_terms.precision == 0.0
 
 
 def test_one_speaker_does_not_repair_another(tmp_path):
     scores = score_words(corpus(tmp_path, ["we", "saw", "the"], ["the", "dog"]))
-    assert scores["reparandum"] == {"precision": None, "recall": None, "f1": None, "n": 0}
+    assert asdict(scores.reparandum) == {"precision": None, "recall": None, "f1": None, "n": 0}
 
 
 def test_marks_of_uncertain_words_are_taken_off(tmp_path):
     scores = score_words(corpus(tmp_path, ["$unc$um <e/>", "door"]))
-    assert scores["edit_terms"]["recall"] == 1.0
+    assert scores.edit_terms.recall == 1.0
 
 
 @pytest.mark.parametrize(
