@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 
 CHECKED = ("bah_mllm", "supervised")
+UNCHECKED = "bah_mllm.cli"  # typer hands commands another Context than the one that they have to name
 _NAME = "__check_shapes__"
 _PREAMBLE = f"""
 from functools import partial
@@ -75,7 +76,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname.partition(".")[0] not in CHECKED:
+        if fullname.partition(".")[0] not in CHECKED or fullname.startswith(UNCHECKED):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):

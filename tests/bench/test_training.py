@@ -17,6 +17,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.slow
 def test_bench_training_counts_parameters_and_times_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["bench", "training", "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -423,21 +423,21 @@ def test_words_with_impossible_times_are_passed_over():
 @pytest.mark.parametrize(
     "text",
     [
-        "a" * 1_000_000,
-        "u" * 1_000_000 + "x",
-        "um," * 300_000,
-        "," * 500_000 + "a" + "," * 500_000 + "!a",
-        "a-" * 500_000,
-        "\x00\x1b[31m\x07" * 100_000,
+        "a" * 200_000,
+        "u" * 200_000 + "x",
+        "um," * 60_000,
+        "," * 100_000 + "a" + "," * 100_000 + "!a",
+        "a-" * 100_000,
+        "\x00\x1b[31m\x07" * 20_000,
         "um \u202e um \ufeff um " * 1_000,
-        "\u0301" * 500_000,
-        "I " * 20_000,
-        "I was um w- " * 5_000,
+        "\u0301" * 100_000,
+        "I " * 4_000,
+        "I was um w- " * 1_000,
     ],
     ids=range(10),
 )
 def test_hostile_text_takes_seconds_and_raises_nothing(text):
-    began = time.monotonic()
+    began = time.process_time()
     language_events(Transcript(text, "en", chunks=(Chunk(text, 0.0, None),)))
     language_events(Transcript(text, None, words=spoken(text)))
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 4

@@ -35,10 +35,10 @@ def test_other_tags_are_refused_with_file_line_and_tag(tag, body):
 def test_a_billion_laughs_are_refused_at_once():
     lines = ["a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(DataError, match=r"bomb\.yml, line \d+: aliases repeat"):
         parse_yaml("\n".join(lines).encode(), where="bomb.yml")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from bah_mllm.engines.video_llava import Preprocessing
 REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.mark.malformed
 @pytest.mark.parametrize(
     ("options", "words"),
     [

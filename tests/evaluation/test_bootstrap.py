@@ -183,9 +183,9 @@ def test_a_thousand_draws_of_all_frames_cost_less_than_150_average_precisions():
     scores = 1 / (1 + np.exp(-(rng.normal(size=len(labels)) + 0.5 * labels)))
     sample = Sample(labels, scores, np.sort(rng.integers(0, 56, len(labels))), 56)
     sklearn.metrics.average_precision_score(labels, scores)
-    start = time.perf_counter()
+    start = time.process_time()
     sklearn.metrics.average_precision_score(labels, scores)
-    once = time.perf_counter() - start
-    start = time.perf_counter()
+    once = time.process_time() - start
+    start = time.process_time()
     intervals(sample, threshold=0.5, n_draws=1000, seed=0)
-    assert time.perf_counter() - start < 150 * once
+    assert time.process_time() - start < 150 * once

@@ -17,6 +17,7 @@ from bah_mllm.dataset import demo_root
 from bah_mllm.media import read_audio
 
 pytest.importorskip("mediapipe")
+pytestmark = pytest.mark.slow
 
 Call = Callable[..., tuple[int, str, str]]
 Known = dict[str, tuple[Observation, dict[str, list[tuple[float, float]]]]]

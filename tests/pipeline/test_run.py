@@ -350,7 +350,8 @@ def test_interrupting_loses_the_batch_in_flight_and_no_more(
     assert len(read_run(tmp_path / "run")) == n_windows
 
 
-@pytest.mark.parametrize("n_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_kills", [3, 20])
 def test_killed_at_random_moments_a_run_ends_with_exactly_the_rows_of_an_uninterrupted_one(
     bah: Call, pristine_root: Path, tmp_path: Path, n_kills: int
 ) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from supervised.adaptation import METHODS
 from supervised.adaptation.record import DataAdaptedOn
 from supervised.adaptation.summary import GroupMeans, Summary
 
 
+@pytest.mark.slow
 def test_the_whole_experiment_is_one_call(tmp_path, features, source):
     found = _whole_experiment(tmp_path, features, source)
     assert set(found["summary"]["systems"]) == {*METHODS, "all-positive", "all-negative"}

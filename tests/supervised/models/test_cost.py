@@ -46,7 +46,7 @@ def test_two_counters_agree(name: str, variant: str) -> None:
     cost = measure_cost(model, dims, WINDOW_FRAMES, n_repeats=1)
     assert cost.flops == 2 * cost.macs == counted(model, dims, 1)
     assert cost.parameters == sum(parameter.numel() for parameter in model.parameters())
-    assert 0 < cost.seconds < 5
+    assert cost.seconds > 0
 
 
 def test_a_linear_layer_costs_its_weights_at_every_frame() -> None:
