@@ -79,7 +79,6 @@ def context_figure(name: str, experiment: Experiment, request: ExperimentRequest
     arms = [(frames, _recipe_at(request, frames)) for frames in request.windows_frames(name) or _WINDOWS_FRAMES]
     dataset, split = dataset_and_split(request.data, request.split)
     store, out = FeatureStore(request.features), request.out(OUT)
-    out.mkdir(parents=True, exist_ok=True)
     rows = []
     for window_frames, recipe in arms:
         trained = train_and_predict(recipe, request, out)

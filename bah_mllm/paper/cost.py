@@ -71,7 +71,6 @@ def cost_table(name: str, experiment: Experiment, request: ExperimentRequest) ->
     window_frames = (request.windows_frames(name) or (_WINDOW_FRAMES,))[0]
     dataset, _ = dataset_and_split(request.data, request.split)
     out = request.out(OUT)
-    out.mkdir(parents=True, exist_ok=True)
     recipe = recipe_of(request, _RECIPE)
     found = _measure(recipe, window_frames)
     notes = [SYNTHETIC] if dataset.is_synthetic else []

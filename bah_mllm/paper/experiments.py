@@ -225,7 +225,7 @@ class Outcome:
     """A finished table.
 
     Args:
-        folder: Where ``NAME.md`` and ``NAME.json`` go; it is there.
+        folder: Where ``NAME.md`` and ``NAME.json`` go.
         record: Plain values: what the JSON holds.
         markdown: The table in the paper's layout.
         has_failures: Whether rows or targets failed.
@@ -279,6 +279,7 @@ def run_experiment(name: str, request: ExperimentRequest, *, json_path: str | No
     make = load_named({name: experiment.kind.flow}, name, kind="experiment")
     outcome: Outcome = make(name, experiment, request)
     record = dict(outcome.record)
+    outcome.folder.mkdir(parents=True, exist_ok=True)
     write_atomically(outcome.folder / f"{name}.md", outcome.markdown.encode())
     write_json(record, str(outcome.folder / f"{name}.json"))
     say(f"the table is in {outcome.folder / f'{name}.md'}")

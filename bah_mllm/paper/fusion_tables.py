@@ -103,7 +103,6 @@ def fusion_table(name: str, experiment: Experiment, request: ExperimentRequest) 
     """
     dataset, split = dataset_and_split(request.data, request.split)
     store, out = FeatureStore(request.features), request.out(OUT)
-    out.mkdir(parents=True, exist_ok=True)
     judged = _judge_arms(experiment, request, store, has_paper=_is_the_papers(dataset, split))
     notes = notes_on(dataset, store, [line.arm.recipe for line in judged.lines if line.results])
     record = {
