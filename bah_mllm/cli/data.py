@@ -58,18 +58,10 @@ def transcribe(
     Example: bah-mllm transcribe BAH_DB --model large-v3 --download
     """
     from bah_mllm.pipeline.transcribing import transcribe_videos
+    from bah_mllm.transcripts.recognition import open_recogniser
 
-    done = transcribe_videos(
-        target,
-        recogniser=recogniser,
-        model=model,
-        split=split,
-        language=language,
-        overwrite=overwrite,
-        download=download,
-        device=device,
-        keep_fillers=not clean,
-    )
+    hears = open_recogniser(recogniser, model, download=download, device=device, keep_fillers=not clean)
+    done = transcribe_videos(target, hears, split=split, language=language, overwrite=overwrite)
     typer.echo(
         f"{done.n_written} written ({done.n_silent} without a word), {done.n_kept} kept, {done.n_unreadable} unreadable"
     )

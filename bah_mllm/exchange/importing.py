@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.files import digest_file
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import dataset_and_split
 from bah_mllm.evaluation import read_foreign
 from bah_mllm.pipeline.gathering import resolve_ids
-from bah_mllm.predictions import COLUMNS, PredictionRow, RunStore
+from bah_mllm.predictions import COLUMNS, DataSeen, PredictionRow, RunStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["import_predictions"]
 
@@ -37,13 +40,13 @@ def import_predictions(file: Path, *, data: str | None, split: str | None, syste
     levels = sorted(set(table["level"]))
     if len(levels) != 1:
         raise ConfigError(f"{file} mixes frame and video level.", remedy="Write one file per level.")
-    config: dict[str, Any] = {"data": data, "split": split, "level": levels[0]}
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    config = {"data": data, "split": split, "level": levels[0]}
+    digest = digest_file(file)
     identity = {"imported": digest, "split": split, "data": dataset.name}
     note = f"imported from {file.name}"
     with RunStore(out, config=config, identity=identity, notes=[note]) as store:
-        store.manifest.data = {"name": dataset.name, "edition": dataset.edition, "fingerprint": dataset.fingerprint()}
-        store.append(_rows(table))
+        store.manifest.data = DataSeen.of(dataset)
+        store.append(_rows_of(table))
         store.complete()
     n_unknown = sum(participant == "" for participant in table["participant_id"])
     unknown = f", {n_unknown:,} of videos that {dataset.name} does not have" if n_unknown else ""
@@ -51,7 +54,7 @@ def import_predictions(file: Path, *, data: str | None, split: str | None, syste
     return len(table)
 
 
-def _rows(table: Any) -> list[PredictionRow]:  # noqa: ANN401 - pandas is not imported here
+def _rows_of(table: pd.DataFrame) -> list[PredictionRow]:
     columns = [name for name in COLUMNS if name in table.columns]
     records = json.loads(table[columns].to_json(orient="records"))
     return [PredictionRow.model_validate({k: v for k, v in record.items() if v is not None}) for record in records]

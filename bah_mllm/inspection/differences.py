@@ -65,7 +65,7 @@ def _differing_fields(a: Manifest, b: Manifest) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     seen: set[str] = set()
     for section in _SECTIONS:
-        old, new = getattr(a, section), getattr(b, section)
+        old, new = (run.model_dump(mode="json")[section] for run in (a, b))
         for name in dict.fromkeys([*old, *new]):
             # The configuration repeats what the identity says, and where a run was written is no difference.
             if old.get(name) != new.get(name) and name not in seen | {"out"}:

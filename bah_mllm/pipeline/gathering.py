@@ -134,7 +134,7 @@ def _agreed(name: str, given: str | Path | None, manifests: Sequence[Manifest]) 
 def _check_fingerprints(dataset: Dataset, runs: Sequence[Path], manifests: Sequence[Manifest]) -> None:
     now = dataset.fingerprint()
     for run, manifest in zip(runs, manifests, strict=True):
-        then = manifest.data.get("fingerprint")
+        then = manifest.data.fingerprint
         if then is not None and then != now:
             say(f"note: {run} was made on another state of the data set ({then[:12]}, now {now[:12]}).")
 

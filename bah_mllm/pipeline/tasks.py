@@ -14,10 +14,10 @@ from bah_mllm.pipeline.asking import Asking, WindowTask, settle
 from bah_mllm.pipeline.planning import RunPlan, Span, VideoPlan
 from bah_mllm.predictions import PredictionKey, PredictionRow
 
-__all__ = ["Tasks"]
+__all__ = ["WindowTasks"]
 
 
-class Tasks:
+class WindowTasks:
     """Iterates over the windows of a run that are not done.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bah_mllm.core.errors import ConfigError, MediaError
 from bah_mllm.core.records import Video
@@ -14,7 +13,7 @@ from bah_mllm.engines.models import cache_root
 from bah_mllm.media import read_audio
 from bah_mllm.report.progress import Progress
 from bah_mllm.transcripts import write_words
-from bah_mllm.transcripts.recognition import Recogniser, open_recogniser, transcribe_cached
+from bah_mllm.transcripts.recognition import Recogniser, transcribe_cached
 
 __all__ = ["Transcribed", "transcribe_videos"]
 
@@ -38,13 +37,11 @@ class Transcribed:
 
 def transcribe_videos(
     target: Path,
+    recogniser: Recogniser,
     *,
-    recogniser: str,
-    model: str,
     split: str | None = None,
     language: str | None = None,
     overwrite: bool = False,
-    **options: Any,  # noqa: ANN401 - those of `Recogniser`
 ) -> Transcribed:
     """Write ``<video>.words.json`` for each video of a data set, where the data set looks for it.
 
@@ -53,12 +50,10 @@ def transcribe_videos(
 
     Args:
         target: Root of a data set, a manifest, or a folder of videos.
-        recogniser: Key of ``RECOGNISERS``.
-        model: Name or path of its model.
+        recogniser: Hears the words.
         split: Only this split.
         language: ISO 639-1 code; None lets the model choose.
         overwrite: Replace words that are there already, a person's corrections included.
-        options: Of the recogniser.
 
     Raises:
         BahError: The data set cannot be opened, or the model cannot be loaded.
@@ -67,17 +62,18 @@ def transcribe_videos(
     videos = [video for video in dataset.videos(split) if video.path is not None]
     if not videos:
         raise ConfigError(f"{target} holds no video file.", remedy="Name a data set with its videos.")
-    hears = open_recogniser(recogniser, model, **options)
     n = dict.fromkeys(("n_written", "n_kept", "n_silent", "n_unreadable"), 0)
     for video in Progress("looked at", total=len(videos), unit="videos", says_lines=True).over(videos):
-        outcome = _transcribe(dataset, video, hears, language=language, overwrite=overwrite)
+        outcome = _transcribe(dataset, video, recogniser, language=language, overwrite=overwrite)
         n[outcome] += 1
         if outcome == "n_silent":
             n["n_written"] += 1
     return Transcribed(**n)
 
 
-def _transcribe(dataset: Dataset, video: Video, hears: Recogniser, *, language: str | None, overwrite: bool) -> str:
+def _transcribe(
+    dataset: Dataset, video: Video, recogniser: Recogniser, *, language: str | None, overwrite: bool
+) -> str:
     path = words_path(dataset, video)
     if path.exists() and not overwrite:
         return "n_kept"
@@ -87,8 +83,8 @@ def _transcribe(dataset: Dataset, video: Video, hears: Recogniser, *, language: 
     except MediaError as error:
         say(f"note: {video.video_id} has no sound that can be read: {error.problem.replace(str(video.path), '')}")
         return "n_unreadable"
-    transcript = transcribe_cached(hears, audio, cache=cache_root() / "transcripts", language=language)
-    write_words(path, transcript, source=hears.source)
+    transcript = transcribe_cached(recogniser, audio, cache=cache_root() / "transcripts", language=language)
+    write_words(path, transcript, source=recogniser.source)
     return "n_written" if transcript.words else "n_silent"
 
 

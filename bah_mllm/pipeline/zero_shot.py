@@ -25,8 +25,8 @@ from bah_mllm.pipeline.asking import WindowTask
 from bah_mllm.pipeline.config import RunConfig
 from bah_mllm.pipeline.planning import plan_run
 from bah_mllm.pipeline.setup import Setup, cues_folder, prepare
-from bah_mllm.pipeline.tasks import Tasks
-from bah_mllm.predictions import Manifest, PredictionRow, RunStore, check_resumable, read_manifest
+from bah_mllm.pipeline.tasks import WindowTasks
+from bah_mllm.predictions import DataSeen, Manifest, PredictionRow, RunStore, check_resumable, read_manifest
 from bah_mllm.predictions.manifest import MANIFEST_NAME
 from bah_mllm.report.progress import Progress, Stopwatch
 from bah_mllm.scoring import PARSERS, read_answer
@@ -82,7 +82,7 @@ def run(config: RunConfig) -> RunSummary:
         _record_data(setup, store.manifest)
         with watch.spent_on("planning"):
             run_plan = plan_run(setup, engine)
-            tasks = Tasks(run_plan, store.done)
+            tasks = WindowTasks(run_plan, store.done)
             n_planned, n_reused = run_plan.n_rows, len(store.done)
         ledger = _Ledger(store, engine, tasks, watch, n_planned)
         with (
@@ -142,7 +142,7 @@ def _ask(engine: Engine, jobs: list[WindowJob], config: RunConfig) -> list[list[
 class _Ledger:
     """Keeps the manifest's counters up to date, over all starts of a run, and stops a hopeless one."""
 
-    def __init__(self, store: RunStore, engine: Engine, tasks: Tasks, watch: Stopwatch, n_planned: int) -> None:
+    def __init__(self, store: RunStore, engine: Engine, tasks: WindowTasks, watch: Stopwatch, n_planned: int) -> None:
         self._store, self._engine, self._tasks, self._watch = store, engine, tasks, watch
         self._earlier_counters = Counter(store.manifest.counters)
         self._earlier_seconds = dict(store.manifest.seconds)
@@ -236,11 +236,11 @@ def _check_same_model(engine: Engine, setup: Setup, manifest: Manifest) -> None:
 
 def _record_data(setup: Setup, manifest: Manifest) -> None:
     """Note in the manifest where files or labels of the data set changed between two starts of a run."""
-    now = setup.dataset.fingerprint()
-    before = manifest.data.get("fingerprint", now)
-    if before != now:
+    seen = DataSeen.of(setup.dataset)
+    before, now = manifest.data.fingerprint, seen.fingerprint
+    if before is not None and now is not None and before != now:
         manifest.notes.append(f"the data set changed between two starts: fingerprint {before[:12]}, then {now[:12]}")
-    manifest.data = {"name": setup.dataset.name, "edition": setup.dataset.edition, "fingerprint": now}
+    manifest.data = seen
 
 
 def _report(summary: RunSummary, manifest: Manifest) -> None:

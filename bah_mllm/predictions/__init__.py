@@ -1,6 +1,6 @@
 """Prediction rows on disk: the interface between running a method and judging it."""
 
-from bah_mllm.predictions.manifest import Manifest, read_manifest
+from bah_mllm.predictions.manifest import DataSeen, Manifest, read_manifest
 from bah_mllm.predictions.schema import COLUMNS, KEY, PredictionKey, PredictionRow
 from bah_mllm.predictions.store import (
     RunStore,
@@ -14,6 +14,7 @@ from bah_mllm.predictions.store import (
 __all__ = [
     "COLUMNS",
     "KEY",
+    "DataSeen",
     "Manifest",
     "PredictionKey",
     "PredictionRow",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bah_mllm.core.errors import RunError
 from bah_mllm.core.files import write_atomically
+from bah_mllm.dataset import Dataset
 
-__all__ = ["MANIFEST_NAME", "Manifest", "package_versions", "read_manifest", "write_manifest"]
+__all__ = ["MANIFEST_NAME", "DataSeen", "Manifest", "package_versions", "read_manifest", "write_manifest"]
 
 MANIFEST_NAME = "run.json"
 
@@ -30,6 +31,27 @@ _PACKAGES = (
 )
 
 
+class DataSeen(BaseModel):
+    """The data set of a run, as it was at the last start.
+
+    Args:
+        name: Of the data set.
+        edition: Release of BAH, or None.
+        fingerprint: Digest of its files and labels; None before the first start has looked.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = None
+    edition: str | None = None
+    fingerprint: str | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """Look at a data set as it is now."""
+        return cls(name=dataset.name, edition=dataset.edition, fingerprint=dataset.fingerprint())
+
+
 class Manifest(BaseModel):
     """Everything about a run but its rows.
 
@@ -42,7 +64,7 @@ class Manifest(BaseModel):
         n_starts: How often the run was started, resumptions included.
         config: The resolved configuration; can be fed back with ``--config run.json``.
         identity: The part of the set-up that decides about results; must agree for a run to be resumed.
-        data: Name, edition and fingerprint of the data set as it was at the last start.
+        data: The data set as it was at the last start.
         engine: What the engine says of itself (checkpoint, revision, dtype, device, wrapper ...).
         packages: Versions of the packages that can move a number.
         n_rows: Rows by status, on completion.
@@ -61,7 +83,7 @@ class Manifest(BaseModel):
     n_starts: int = 1
     config: dict[str, Any]
     identity: dict[str, Any]
-    data: dict[str, Any] = Field(default_factory=dict)
+    data: DataSeen = DataSeen()
     engine: dict[str, Any] = Field(default_factory=dict)
     packages: dict[str, str] = Field(default_factory=dict)
     n_rows: dict[str, int] = Field(default_factory=dict)

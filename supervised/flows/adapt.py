@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import dataset_and_split
-from bah_mllm.predictions import RunStore
+from bah_mllm.predictions import DataSeen, RunStore
 from bah_mllm.report.progress import Progress
 from supervised.adaptation.identity import describe_run
 from supervised.adaptation.participants import find_adaptable, find_targets
@@ -82,7 +82,7 @@ def adapt(request: AdaptRequest) -> AdaptRecord:
     about = describe_run(request, dataset, store, split, targets)
     run = RunStore(request.out, config=about.config, identity=about.identity, notes=about.notes)
     with one_thread(), run:
-        run.manifest.data = {"name": dataset.name, "edition": dataset.edition, "fingerprint": dataset.fingerprint()}
+        run.manifest.data = DataSeen.of(dataset)
         source = make_source(
             request.recipe,
             dataset=dataset,

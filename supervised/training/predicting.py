@@ -16,7 +16,7 @@ from bah_mllm.core.notes import SYNTHETIC
 from bah_mllm.core.records import Level, Status, Video
 from bah_mllm.core.timeline import plan_windows
 from bah_mllm.dataset import Dataset
-from bah_mllm.predictions import PredictionRow, RunStore, read_journal
+from bah_mllm.predictions import DataSeen, PredictionRow, RunStore, read_journal
 from bah_mllm.predictions.store import JOURNAL_NAME
 from bah_mllm.report.progress import Progress
 from supervised.records import VideoFeatures
@@ -165,11 +165,7 @@ def write_predictions(
     if dataset.is_synthetic:
         notes.insert(0, SYNTHETIC)
     with RunStore(out, config=config, identity=identity, notes=notes) as store:
-        store.manifest.data = {
-            "name": dataset.name,
-            "edition": dataset.edition,
-            "fingerprint": dataset.fingerprint(),
-        }
+        store.manifest.data = DataSeen.of(dataset)
         done = _finished(store)
         store.manifest.n_rows = {}  # of the earlier start; without them the journal's last video counts as torn
         store.save_manifest()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bah_mllm.core.errors import RunError
 from bah_mllm.core.records import Level, Status
-from bah_mllm.predictions import COLUMNS, PredictionRow, RunStore, read_journal, read_manifest, read_run
+from bah_mllm.predictions import COLUMNS, DataSeen, PredictionRow, RunStore, read_journal, read_manifest, read_run
 
 IDENTITY = {"engine": "scripted", "prompts": {"simple": "abc"}}
 
@@ -170,3 +170,12 @@ def test_a_folder_that_is_no_run_is_said_so(tmp_path: Path) -> None:
 def test_a_row_that_makes_no_sense_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         PredictionRow.model_validate({**row(0).model_dump(), **changes})
+
+
+def test_a_manifest_without_data_is_read_and_one_with_data_keeps_its_keys(tmp_path: Path) -> None:
+    with RunStore(tmp_path, config={}, identity={}) as store:
+        store.manifest.data = DataSeen(name="BAH", edition="v1", fingerprint="0" * 64)
+    kept = json.loads((tmp_path / "run.json").read_text())
+    assert kept["data"] == {"name": "BAH", "edition": "v1", "fingerprint": "0" * 64}
+    (tmp_path / "run.json").write_text(json.dumps(kept | {"data": {}}))
+    assert read_manifest(tmp_path).data == DataSeen(name=None, edition=None, fingerprint=None)
