@@ -34,7 +34,7 @@ def train(
     require_supervised()
     from supervised.flows.train import train as run
     from supervised.reading import read_recipe
-    from supervised.training.loop import Shard
+    from supervised.training.processes import Shard
     from supervised.training.requests import TrainRequest
 
     resolved = read_recipe(recipe, set_ or ())

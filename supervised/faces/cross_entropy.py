@@ -17,7 +17,7 @@ from supervised.faces.pictures import LabelledFaces, read_batches
 from supervised.faces.recipe import BahFaces, EmotionFaces
 from supervised.models.backbones import Backbone
 from supervised.records import StepLoss
-from supervised.training.loop import Shard
+from supervised.training.processes import Shard
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8

@@ -25,8 +25,9 @@ from supervised.faces.recipe import BackboneRecipe, BahFaces, EmotionFaces
 from supervised.features.crops import find_shipped
 from supervised.models.backbones import build_backbone, save_backbone
 from supervised.training.data import training_videos, validation_videos
-from supervised.training.loop import Shard, fit, processes
+from supervised.training.loop import fit
 from supervised.training.predicting import VALIDATION_METRICS
+from supervised.training.processes import Processes
 from supervised.training.requests import TrainRequest
 
 __all__ = ["train_backbone", "train_for_seed"]
@@ -57,7 +58,7 @@ def train_backbone(
         DataError: A class has no face, or no picture can be read.
         PrerequisiteError: Weights, or what finds faces, are missing.
     """
-    state = processes(recipe.loop.device)
+    shared = Processes.current(recipe.device)
     torch.manual_seed(seed)
     backbone = build_backbone(
         recipe.backbone,
@@ -79,12 +80,12 @@ def train_backbone(
         backbone,
         head_lr_factor=recipe.head_lr_factor,
         seed=seed,
-        device=state.device,
-        shard=Shard.current(recipe.loop.device),
+        device=shared.device,
+        shard=shared.shard,
     )
     validate = _validation(recipe, faces.validation) if faces.validation.paths else None
     fitted = fit(model, strategy, recipe.loop, folder=out, seed=seed, validate=validate)
-    if state.is_main_process:
+    if shared.is_first:
         save_backbone(out, backbone, head=model.head, classes=faces.training.classes, started_from=started_from)
     return fitted.selected_metrics()
 
@@ -123,12 +124,12 @@ def _bah(recipe: BackboneRecipe, dataset: Dataset | None, crops: Path) -> _Parts
     validation = validation_videos(dataset, recipe.validation_splits)
     shipped = recipe.data.crops_root(dataset.root)
     bare = [video for video in (*training, *validation) if not find_shipped(shipped, video.video_id)]
-    state = processes(recipe.loop.device)
-    if bare and state.is_main_process:
+    shared = Processes.current(recipe.device)
+    if bare and shared.is_first:
         notes = write_crops(bare, crops, frame_step=recipe.data.frame_step, detector=recipe.data.detector)
         for note in notes[:5]:
             say(f"note: {note}")
-    state.wait_for_everyone()
+    shared.wait()
     step = recipe.data.frame_step
     return _Parts(*(bah_faces(dataset, part, [shipped, crops], frame_step=step) for part in (training, validation)))
 

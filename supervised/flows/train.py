@@ -15,7 +15,7 @@ from bah_mllm.core.loading import load_object
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import dataset_and_split
 from supervised.kinds import KINDS
-from supervised.training.loop import Shard
+from supervised.training.processes import Processes
 from supervised.training.recipe import Recipe, TrainingRecipe
 from supervised.training.record import TrainRecord, describe_training, go_on_with, seed_folder, write_record
 from supervised.training.requests import TrainRequest
@@ -37,7 +37,7 @@ def train(recipe: Recipe, request: TrainRequest) -> TrainRecord:
         )
     train_seed = load_object(path)
     dataset = None if recipe.has_own_data else dataset_and_split(request.data, None)[0]
-    is_first = Shard.current(recipe.device).rank == 0  # of the processes, and the only one that writes and speaks
+    is_first = Processes.current(recipe.device).is_first  # of the processes, and the only one that writes and speaks
     if is_first and dataset is not None and dataset.is_synthetic:
         say("demo set (synthetic): what is trained here shows that everything works, and nothing about A/H.")
     record = describe_training(recipe, request, dataset)

@@ -27,8 +27,9 @@ from supervised.training.data import (
     training_videos,
     validation_videos,
 )
-from supervised.training.loop import Shard, fit, processes
+from supervised.training.loop import fit
 from supervised.training.predicting import VALIDATION_METRICS, frame_probabilities, video_probability
+from supervised.training.processes import Processes
 from supervised.training.recipe import Recipe
 from supervised.training.record import RECORD, describe_training, read_record, seed_folder, write_record
 from supervised.training.requests import TrainRequest
@@ -44,6 +45,7 @@ def train_fusion(
     Raises:
         BahError: There is nothing to train on, or features, model and recipe do not go together.
     """
+    shared = Processes.current(recipe.device)
     store = FeatureStore(request.features)
     training = _load(store, recipe, dataset, training_videos(dataset, recipe.train_splits))
     validation = _load(store, recipe, dataset, validation_videos(dataset, recipe.validation_splits))
@@ -57,8 +59,8 @@ def train_fusion(
         recipe.data,
         seed=seed,
         standard=standard,
-        device=processes(recipe.device).device,
-        shard=Shard.current(recipe.device),
+        device=shared.device,
+        shard=shared.shard,
         n_frames=model.window_frames,
     )
 
@@ -74,7 +76,7 @@ def train_fusion(
         seed=seed,
         validate=validate if validation.videos else None,
     )
-    if Shard.current(recipe.device).rank == 0:
+    if shared.is_first:
         save_standard(folder, standard)
         save_model(folder, model)
     return fitted.selected_metrics()
@@ -157,7 +159,7 @@ def adopt(model_folder: Path, recipe: Recipe, request: TrainRequest) -> None:
 
 def _load(store: FeatureStore, recipe: FusionRecipe, dataset: Dataset, videos: Sequence[Video]) -> LoadedVideos:
     loaded = load_videos(store, recipe.features, dataset, videos, flipped=recipe.data.flip)
-    if Shard.current(recipe.device).rank > 0:
+    if not Processes.current(recipe.device).is_first:
         return loaded
     for video_id, reason in list(loaded.left_out.items())[:5]:
         say(f"note: {video_id} is left out: {reason}")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bah_mllm.core.errors import DataError
 from supervised.records import IGNORED, Batch, StepLoss, VideoFeatures
 from supervised.training.data import Standard, TrainingWindow, make_batch, training_windows
-from supervised.training.loop import Shard
+from supervised.training.processes import Shard
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int8

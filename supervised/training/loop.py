@@ -12,16 +12,15 @@ a single process would make. Normalisation layers see their own part only, and d
 
 from __future__ import annotations
 
-import io
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,12 +32,12 @@ from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import import_optional
 from bah_mllm.core.saying import say
 from bah_mllm.report.progress import Progress
-from supervised.models.tensor_files import DAMAGED
 from supervised.records import Strategy
+from supervised.training.checkpoints import Checkpoints, TrainingState
+from supervised.training.processes import Processes
 
-__all__ = ["Fitted", "LoopSettings", "NotFiniteError", "Shard", "fit", "lr_factor", "processes"]
+__all__ = ["Fitted", "LoopSettings", "NotFiniteError", "fit", "lr_factor"]
 
-_CHECKPOINT = "checkpoint.pt"
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -106,25 +105,6 @@ class LoopSettings(BaseModel):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """Which part of every batch this process takes.
-
-    Args:
-        rank: 0 for the first process.
-        world: How many processes there are.
-    """
-
-    rank: int = 0
-    world: int = 1
-
-    @classmethod
-    def current(cls, device: str = "auto") -> Shard:
-        """Return the part of this process, as ``accelerate launch`` started it."""
-        state = processes(device)
-        return cls(state.process_index, state.num_processes)
-
-
 @dataclass(slots=True)
 class Fitted:
     """How training ended.
@@ -145,17 +125,6 @@ class Fitted:
         """Return what validation said of the kept epoch, and which one it is: ``epoch``."""
         kept = self.history[self.selected_epoch]
         return {name: value for name, value in kept.items() if name.startswith("val_") or name == "epoch"}
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What a checkpoint holds besides weights."""
-
-    next_epoch: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-    best: float | None = None
-    selected_epoch: int = -1
-    is_finished: bool = False
 
 
 def fit(
@@ -189,44 +158,36 @@ def fit(
             f"Epochs cannot be selected by {settings.select!r}: there is nothing to validate on.",
             remedy="Give a validation split with labels, or add --set loop.select=last.",
         )
-    state = processes(settings.device)
-    quiet = quiet or not state.is_main_process
-    model.to(state.device)
+    shared = Processes.current(settings.device)
+    quiet = quiet or not shared.is_first
+    model.to(shared.device)
     optimizer = _optimizer(strategy.parameter_groups(model), settings)
-    scaler = torch.amp.GradScaler(state.device.type, enabled=settings.precision == "fp16")
+    scaler = torch.amp.GradScaler(shared.device.type, enabled=settings.precision == "fp16")
     folder.mkdir(parents=True, exist_ok=True)
-    progress = _resume(folder, model, optimizer, scaler, strategy)
-    n_resumed = progress.next_epoch
+    checkpoints = Checkpoints(folder, model, optimizer, scaler, strategy)
+    state = checkpoints.resume()
+    n_resumed = state.next_epoch
     bar = Progress("trained", total=settings.epochs, done=n_resumed, unit="epochs", is_quiet=quiet)
-    stepper = _Stepper(model, strategy, settings, optimizer, scaler, bar)
-    devices = [state.device] if state.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), bar:
-        while not progress.is_finished:
-            epoch = progress.next_epoch
+    stepper = _Stepper(model, strategy, settings, optimizer, scaler, shared, bar)
+    with torch.random.fork_rng(devices=[shared.device] if shared.device.type == "cuda" else []), bar:
+        while not state.is_finished:
             started = perf_counter()
-            torch.manual_seed(int(np.random.SeedSequence([seed, epoch, state.process_index]).generate_state(1)[0]))
-            model.train()
-            strategy.begin_epoch(model, epoch)
-            if settings.freeze_normalisation:
-                _freeze_normalisation(model)
-            entry = {"epoch": float(epoch), **stepper.train_epoch(epoch)}
-            _share_statistics(model, state)
-            metrics = _validated(model, validate, state)
-            entry |= {**metrics, "seconds": perf_counter() - started}
-            progress.history.append(entry)
-            _select(progress, settings, metrics)
-            if state.is_main_process:
-                _save(folder, progress, model, optimizer, scaler, strategy)
-                _log(folder, progress.history, settings)
+            entry = stepper.train_epoch(state.next_epoch, seed)
+            metrics = {} if validate is None else _validated(model, validate, shared)
+            state.history.append({**entry, **metrics, "seconds": perf_counter() - started})
+            _select(state, settings, metrics)
+            if shared.is_first:
+                checkpoints.save(state)
+                _log(folder, state.history, settings)
             if not quiet:
-                say(_line(entry, settings, progress))
+                say(_line(settings, state))
             bar.advance()
-            state.wait_for_everyone()
-    if not quiet and settings.select != "last" and progress.best is None:
+            shared.wait()
+    if not quiet and settings.select != "last" and state.best is None:
         say(f"note: {settings.select} was undefined in every epoch, so the last one is kept")
-    _load_selected(folder, progress, model)
+    checkpoints.load_selected(state)
     model.eval()
-    return Fitted(progress.next_epoch, progress.selected_epoch, progress.history, n_resumed)
+    return Fitted(state.next_epoch, state.selected_epoch, state.history, n_resumed)
 
 
 def lr_factor(settings: LoopSettings, step: int, *, steps_per_epoch: int) -> float:
@@ -261,14 +222,24 @@ class _Stepper:
         settings: LoopSettings,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
+        shared: Processes,
         bar: Progress,
     ) -> None:
         self._model, self._strategy, self._settings = model, strategy, settings
-        self._optimizer, self._scaler, self._bar = optimizer, scaler, bar
-        self._state = processes(settings.device)
+        self._optimizer, self._scaler, self._shared, self._bar = optimizer, scaler, shared, bar
 
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Return the last learning rate and the weighted means of the loss and its parts."""
+    def train_epoch(self, epoch: int, seed: int) -> dict[str, float]:
+        """Return ``epoch``, the last learning rate, and the weighted means of the loss and its parts."""
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, self._shared.shard.rank]).generate_state(1)[0]))
+        self._model.train()
+        self._strategy.begin_epoch(self._model, epoch)
+        if self._settings.freeze_normalisation:
+            _freeze_normalisation(self._model)
+        found = {"epoch": float(epoch), **self._steps(epoch)}
+        self._shared.average_statistics(self._model)
+        return found
+
+    def _steps(self, epoch: int) -> dict[str, float]:
         steps_per_epoch = max(1, math.ceil(self._strategy.n_batches(epoch) / self._settings.accumulate))
         batches = self._strategy.batches(epoch)
         sums: dict[str, float] = defaultdict(float)
@@ -284,12 +255,12 @@ class _Stepper:
         lr = self._settings.lr * factor
         if not weight_sum:
             return {"lr": lr, "loss": math.nan}
-        return {"lr": lr, **{name: total / weight_sum for name, total in self._summed_by_name(sums).items()}}
+        return {"lr": lr, **{name: total / weight_sum for name, total in self._shared.totals(sums).items()}}
 
     def _step(self, group: list[Any], sums: dict[str, float], epoch: int) -> float:
         """Make one step; add this process's weighted losses to ``sums``; return the weight over all processes."""
         weights = [self._strategy.weight(batch) for batch in group]
-        total = self._summed(sum(weights))
+        total = self._shared.total(sum(weights))
         if not total:
             return 0.0
         self._optimizer.zero_grad(set_to_none=True)
@@ -307,7 +278,7 @@ class _Stepper:
                 self._scaler.scale(loss.total * (weight / total)).backward()
             for name, value in {"loss": loss.total.item(), **loss.parts}.items():
                 sums[name] += value * weight
-        self._sum_gradients()
+        self._shared.add_gradients([p for group in self._optimizer.param_groups for p in group["params"]])
         if self._settings.clip_norm is not None:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip_norm)
@@ -319,47 +290,7 @@ class _Stepper:
     def _autocast(self) -> Any:  # noqa: ANN401 - one of two context managers
         if self._settings.precision == "fp32":
             return nullcontext()
-        return torch.autocast(self._state.device.type, _DTYPES[self._settings.precision])
-
-    def _summed(self, weight: float) -> float:
-        if self._state.num_processes == 1:
-            return weight
-        from accelerate.utils import reduce
-
-        return float(reduce(torch.tensor(weight, dtype=torch.float64, device=self._state.device), "sum").item())
-
-    def _summed_by_name(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Add up the sums of all processes, of which one may have had no batch."""
-        if self._state.num_processes == 1:
-            return dict(sums)
-        from accelerate.utils import gather_object
-
-        parts = gather_object([dict(sums)])
-        names = dict.fromkeys(name for part in parts for name in part)
-        return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
-
-    def _sum_gradients(self) -> None:
-        """Add up the gradients of all processes, those that a process does not have counting as zero."""
-        if self._state.num_processes == 1:
-            return
-        from accelerate.utils import reduce
-
-        trained = [p for group in self._optimizer.param_groups for p in group["params"]]
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in trained])
-        flat = reduce(flat, "sum")
-        for parameter, piece in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
-            parameter.grad = piece.view_as(parameter).clone()
-
-
-def processes(device: str) -> Any:  # noqa: ANN401 - accelerate has no types
-    """Return accelerate's ``PartialState``: device, rank and number of processes. The first call decides for all.
-
-    Args:
-        device: ``auto`` or ``cpu``.
-    """
-    from accelerate import PartialState
-
-    return PartialState(cpu=True) if device == "cpu" else PartialState()
+        return torch.autocast(self._shared.device.type, _DTYPES[self._settings.precision])
 
 
 def _groups(batches: Iterator[Any], n: int) -> Iterator[list[Any]]:
@@ -389,128 +320,34 @@ def _freeze_normalisation(model: nn.Module) -> None:
             module.eval()
 
 
-def _share_statistics(model: nn.Module, state: Any) -> None:  # noqa: ANN401
-    """Average running statistics over processes, so that all go on with the same ones."""
-    if state.num_processes == 1:
-        return
-    from accelerate.utils import reduce
-
-    for buffer in model.buffers():
-        if buffer.is_floating_point():
-            buffer.copy_(reduce(buffer.clone(), "mean"))
-
-
 def _validated(
-    model: nn.Module,
-    validate: Callable[[nn.Module], Mapping[str, float | None]] | None,
-    state: Any,  # noqa: ANN401
+    model: nn.Module, validate: Callable[[nn.Module], Mapping[str, float | None]], shared: Processes
 ) -> dict[str, float]:
-    """Return the metrics of the main process; undefined ones as nan."""
-    if validate is None:
-        return {}
-    found: list[dict[str, float]] = [{}]
-    if state.is_main_process:
+    """Return the metrics of the first process; undefined ones as nan."""
+    found = {}
+    if shared.is_first:
         model.eval()
         with torch.no_grad():
-            found = [{key: math.nan if value is None else float(value) for key, value in validate(model).items()}]
-    if state.num_processes > 1:
-        from accelerate.utils import broadcast_object_list
-
-        broadcast_object_list(found)
-    return found[0]
+            found = {name: math.nan if value is None else float(value) for name, value in validate(model).items()}
+    return shared.from_first(found)
 
 
-def _select(progress: _Progress, settings: LoopSettings, metrics: Mapping[str, float]) -> None:
+def _select(state: TrainingState, settings: LoopSettings, metrics: Mapping[str, float]) -> None:
     """Note whether this epoch is the one to keep, and whether it is the last."""
-    epoch = progress.next_epoch
-    progress.next_epoch += 1
+    epoch = state.next_epoch
+    state.next_epoch += 1
     if settings.select != "last" and settings.select not in metrics:
         raise ConfigError(
             f"Epochs cannot be selected by {settings.select!r}.",
             remedy=f"Choose last, or one of: {', '.join(sorted(metrics))}.",
         )
     value = metrics[settings.select] if settings.select != "last" else math.nan
-    if progress.best is None or value >= progress.best:  # nan is never the better one
-        progress.selected_epoch = epoch
-        progress.best = value if math.isfinite(value) else progress.best
-    waited = epoch - progress.selected_epoch
+    if state.best is None or value >= state.best:  # nan is never the better one
+        state.selected_epoch = epoch
+        state.best = value if math.isfinite(value) else state.best
+    waited = epoch - state.selected_epoch
     is_stuck = settings.patience_epochs is not None and waited >= settings.patience_epochs
-    progress.is_finished = progress.next_epoch >= settings.epochs or (
-        is_stuck and progress.next_epoch >= settings.min_epochs
-    )
-
-
-def _selected_file(folder: Path, epoch: int) -> Path:
-    return folder / f"selected-{epoch}.safetensors"
-
-
-def _save(
-    folder: Path,
-    progress: _Progress,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    strategy: Strategy,
-) -> None:
-    from safetensors.torch import save
-
-    selected = _selected_file(folder, progress.selected_epoch)
-    if progress.selected_epoch == progress.next_epoch - 1:
-        # Of its own epoch, and before the checkpoint that names it: a kill in between loses an epoch, no weights.
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        write_atomically(selected, save(weights))
-    checkpoint = {
-        "progress": asdict(progress),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "scaler": scaler.state_dict(),
-        "strategy": strategy.state_dict(),
-    }
-    buffer = io.BytesIO()
-    torch.save(checkpoint, buffer)
-    write_atomically(folder / _CHECKPOINT, buffer.getvalue())
-    for old in folder.glob("selected-*.safetensors"):
-        if old != selected:
-            old.unlink()
-
-
-def _resume(
-    folder: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    strategy: Strategy,
-) -> _Progress:
-    path = folder / _CHECKPOINT
-    if not path.exists():
-        return _Progress()
-    device = next(model.parameters()).device
-    try:
-        checkpoint = cast("dict[str, Any]", torch.load(path, map_location=device, weights_only=True))
-        model.load_state_dict(checkpoint["model"])
-        optimizer.load_state_dict(checkpoint["optimizer"])
-        scaler.load_state_dict(checkpoint["scaler"])
-        strategy.load_state_dict(checkpoint["strategy"])
-        return _Progress(**checkpoint["progress"])
-    except DAMAGED as error:
-        raise RunError(
-            f"The checkpoint {path} is damaged, or of another model ({type(error).__name__}).",
-            remedy="Train elsewhere with --out, or delete the folder to begin anew.",
-        ) from None
-
-
-def _load_selected(folder: Path, progress: _Progress, model: nn.Module) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path, device = _selected_file(folder, progress.selected_epoch), next(model.parameters()).device
-    try:
-        model.load_state_dict(load_file(path, device=str(device)))
-    except (FileNotFoundError, SafetensorError, RuntimeError):
-        raise RunError(
-            f"The selected weights {path} are missing, damaged or of another model.",
-            remedy="Train elsewhere with --out, or delete the folder to begin anew.",
-        ) from None
+    state.is_finished = state.next_epoch >= settings.epochs or (is_stuck and state.next_epoch >= settings.min_epochs)
 
 
 def _log(folder: Path, history: list[dict[str, float]], settings: LoopSettings) -> None:
@@ -527,12 +364,13 @@ def _log(folder: Path, history: list[dict[str, float]], settings: LoopSettings) 
                 writer.add_scalar(name, value, len(history) - 1)
 
 
-def _line(entry: Mapping[str, float], settings: LoopSettings, progress: _Progress) -> str:
-    """Return what a person wants to see of an epoch."""
+def _line(settings: LoopSettings, state: TrainingState) -> str:
+    """Return what a person wants to see of the epoch that was done last."""
+    entry = state.history[-1]
     shown = [f"{name} {value:.4f}" for name, value in entry.items() if name not in ("epoch", "lr", "seconds")]
-    left_s = entry["seconds"] * (settings.epochs - progress.next_epoch)
-    kept = " (kept)" if settings.select != "last" and progress.selected_epoch == progress.next_epoch - 1 else ""
+    left_s = entry["seconds"] * (settings.epochs - state.next_epoch)
+    kept = " (kept)" if settings.select != "last" and state.is_last_selected else ""
     return (
-        f"epoch {progress.next_epoch}/{settings.epochs}: {', '.join(shown)}, lr {entry['lr']:.2g}, "
+        f"epoch {state.next_epoch}/{settings.epochs}: {', '.join(shown)}, lr {entry['lr']:.2g}, "
         f"{entry['seconds']:.1f} s, at most {left_s:.0f} s left{kept}"
     )

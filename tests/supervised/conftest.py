@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervised.features.store import FeatureSet, FeatureStore
-from supervised.training.made_up import MADE_UP_DIMS, made_up_videos
+from tests.supervised.made_up import MADE_UP_DIMS, made_up_videos
 
 
 def write_planted(folder: Path, names: Mapping[str, str]) -> tuple[Path, Path]:

@@ -17,8 +17,8 @@ from supervised.records import VideoFeatures
 from supervised.training.cross_entropy import Classification, ClassificationSettings
 from supervised.training.data import Standard
 from supervised.training.loop import LoopSettings, fit
-from supervised.training.made_up import MADE_UP_DIMS, made_up_videos
 from supervised.training.predicting import frame_probabilities
+from tests.supervised.made_up import MADE_UP_DIMS, made_up_videos
 
 DATA = ClassificationSettings(window_frames=64, hop_frames=32, batch_windows=8)
 

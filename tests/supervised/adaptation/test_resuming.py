@@ -37,8 +37,8 @@ def test_targets_that_are_done_are_not_done_again_and_the_others_are(run, tmp_pa
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-import supervised.training.loop as loop
-saved = loop._save
+from supervised.training.checkpoints import Checkpoints
+saved = Checkpoints.save
 count = 0
 def save(*arguments):
     global count
@@ -46,7 +46,7 @@ def save(*arguments):
     count += 1
     if count == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
-loop._save = save
+Checkpoints.save = save
 from supervised.adaptation.request import AdaptRequest
 from supervised.flows.adapt import adapt
 adapt(AdaptRequest.model_validate_json(Path(sys.argv[1]).read_text()))

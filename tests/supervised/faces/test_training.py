@@ -20,7 +20,7 @@ from supervised.faces.recipe import BackboneRecipe, BahFaces
 from supervised.faces.train import train_backbone
 from supervised.models.backbones import Backbone, build_backbone, load_head
 from supervised.reading import list_recipes, read_recipe
-from supervised.training.loop import Shard
+from supervised.training.processes import Shard
 from supervised.training.requests import PredictRequest
 
 DATA = BahFaces(task="bah", batch_images=5)

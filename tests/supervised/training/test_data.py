@@ -14,7 +14,7 @@ from supervised.features.store import FeatureSet, FeatureStore
 from supervised.records import IGNORED
 from supervised.training.cross_entropy import Classification, ClassificationSettings
 from supervised.training.data import Standard, TrainingWindow, fit_standard, load_videos, make_batch, training_windows
-from supervised.training.made_up import made_up_videos
+from tests.supervised.made_up import made_up_videos
 
 SETS = {"audio": "a", "text": "t"}
 
@@ -100,7 +100,7 @@ def test_balanced_weights_let_both_classes_weigh_the_same():
 
 
 def test_every_window_comes_once_an_epoch_whatever_the_number_of_processes():
-    from supervised.training.loop import Shard
+    from supervised.training.processes import Shard
 
     videos = made_up_videos(5, seed=4)
     settings = ClassificationSettings(window_frames=16, batch_windows=3)

@@ -1,6 +1,7 @@
 """The loop: what it computes, what survives a kill, which epoch it keeps."""
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from supervised.models import build_model
 from supervised.records import IGNORED, StepLoss
 from supervised.training.cross_entropy import Classification, ClassificationSettings
 from supervised.training.loop import LoopSettings, NotFiniteError, fit, lr_factor
-from supervised.training.made_up import MADE_UP_DIMS, made_up_videos
+from tests.supervised.made_up import MADE_UP_DIMS, made_up_videos
 
 VIDEOS = made_up_videos(6, seed=1)
 DATA = ClassificationSettings(window_frames=32, hop_frames=16, batch_windows=4)
@@ -363,8 +364,9 @@ state = PartialState(cpu=True)
 Path(f"{sys.argv[1]}-{state.process_index}-of-{state.num_processes}").touch()
 from supervised.models import build_model
 from supervised.training.cross_entropy import Classification, ClassificationSettings
-from supervised.training.loop import LoopSettings, NotFiniteError, Shard, fit
-from supervised.training.made_up import MADE_UP_DIMS, made_up_videos
+from supervised.training.loop import LoopSettings, fit
+from supervised.training.processes import Shard
+from tests.supervised.made_up import MADE_UP_DIMS, made_up_videos
 torch.manual_seed(0)
 model = build_model("lfan", MADE_UP_DIMS, dropout=0.0)
 data = ClassificationSettings(window_frames=32, hop_frames=16, batch_windows=5)
@@ -379,8 +381,9 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(_SCRIPT)
     two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([sys.executable, str(script), str(tmp_path / "one")], check=True)
-    subprocess.run([*two, str(script), str(tmp_path / "two")], check=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    subprocess.run([sys.executable, str(script), str(tmp_path / "one")], check=True, env=environment)
+    subprocess.run([*two, str(script), str(tmp_path / "two")], check=True, env=environment)
     there = {path.name for path in tmp_path.glob("*-of-*")}
     assert there == {"one-0-of-1", "two-0-of-2", "two-1-of-2"}  # `accelerate launch --cpu` starts one process only
     one, both = (load_file(tmp_path / name / "selected-1.safetensors") for name in ("one", "two"))

@@ -20,7 +20,6 @@ from bah_mllm.predictions import read_manifest, read_run
 from supervised.features.store import FeatureStore
 from supervised.reading import list_recipes, read_recipe
 from supervised.training.data import Standard
-from supervised.training.made_up import made_up_videos
 from supervised.training.predicting import (
     Predicted,
     RunAbout,
@@ -28,6 +27,7 @@ from supervised.training.predicting import (
     video_probability,
     write_predictions,
 )
+from tests.supervised.made_up import made_up_videos
 
 
 class Positional(nn.Module):

@@ -1,4 +1,4 @@
-"""Made-up features whose labels can be learnt: for benchmarks, and to see that a model can learn at all."""
+"""Made-up features whose labels can be learnt, to see that a model can learn at all."""
 
 from __future__ import annotations
 
