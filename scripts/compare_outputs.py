@@ -1,7 +1,7 @@
 """Show that a change moved no reported number: python scripts/compare_outputs.py record CHECKOUT OUT, then compare.
 
 `record CHECKOUT OUT --public DIR --words FILE --features DIR` runs a fixed list of commands of the package at CHECKOUT
-(about 100, in some minutes on one core) and keeps their exit codes, what they printed and the files they wrote;
+(about 130, in some minutes on one core) and keeps their exit codes, what they printed and the files they wrote;
 `compare OLD NEW` prints what differs between two such folders and ends with exit code 1 where anything does.
 Nothing is downloaded: $BAH_CACHE has to hold both models of `bah-mllm models list`. DIR of --public has split files in
 BAH's layout, FILE of --words is in Switchboard's form, and DIR of --features comes from
@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,17 +34,17 @@ PASSED_OVER = (".lock", ".log", "checkpoint.pt")  # a checkpoint holds times; wh
 ROW_KEYS = ("system", "video_id", "variant", "level", "start_frame", "stop_frame", "window_frames", "hop_frames")
 # Fields of JSON that are of one machine, moment or installation.
 MASKED_FIELDS = {"created", "updated", "seconds", "packages", "versions", "commit", "started", "finished"}
-# Parts of printed lines that are so; each is replaced by its name.
-MASKS = (
-    ("<date>", re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.+:Z]*")),
-    ("<measured>", re.compile(r"(?<=time: ).*|[\d.]+ s in all.*|[\d.,]+ s, at most .* left|[\d.]+ [GM]iB free")),
+# Parts of printed lines that are so: dates, times and what they are shares of, free memory.
+MASKED = re.compile(
+    r"\d{4}-\d\d-\d\dT[\d:.+Z]+|(?<=time: ).*|(?<=seconds) +loading .*|[\d.]+ s of video in .*|[\d.]+ s in all.*"
+    r"|[\d.,]+ s, at most .* left|[\d.]+ [GM]iB free"
 )
 PROGRESS = re.compile(r"^\S.* of [\d,]+ .*(/s|left)$|\d+%\|")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Record or compare; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     recording = verbs.add_parser("record", help="run every command with the package at CHECKOUT")
     recording.add_argument("checkout", type=Path)
@@ -58,8 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "compare":
         return compare(options.old, options.new)
     inputs = {name: str(getattr(options, name).resolve()) for name in ("public", "words", "features")}
-    record(options.checkout.resolve(), options.out.resolve(), inputs, only=options.only)
-    return 0
+    return record(options.checkout.resolve(), options.out.resolve(), inputs, only=options.only)
 
 
 def commands(inputs: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
@@ -72,7 +72,7 @@ def commands(inputs: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
             yield name, shlex.split(words)
 
 
-def record(checkout: Path, out: Path, inputs: dict[str, str], *, only: str = "") -> None:
+def record(checkout: Path, out: Path, inputs: dict[str, str], *, only: str = "") -> int:
     """Run the commands one after another in OUT/work, and keep what each said and wrote in OUT/commands/NAME."""
     work = out / "work"
     work.mkdir(parents=True)  # a record is never added to
@@ -99,6 +99,7 @@ def record(checkout: Path, out: Path, inputs: dict[str, str], *, only: str = "")
         (kept / "exit_code").write_text(f"{code}\n")
         keep_files(work, before, kept)
         sys.stderr.write(f"{name}: exit code {code}, {time.monotonic() - start:.1f} s\n")
+    return 0
 
 
 def write_inputs(work: Path, checkout: Path) -> None:
@@ -109,16 +110,12 @@ def write_inputs(work: Path, checkout: Path) -> None:
     (work / "script.json").write_text(json.dumps(script))
     rows = [f"{video},{number * 37 % 100 / 100}" for number, video in enumerate(videos, 1)]
     (work / "foreign.csv").write_text("\n".join(["video_id,p", *rows]) + "\n")
-    spans = [
-        f"{video},{start},{start + 40},{(number * 31 + start * 7) % 100 / 100}"
-        for number, video in enumerate(videos, 1)
-        for start in range(0, 200, 40)
-    ]
+    numbered = list(enumerate(videos, 1))
+    spans = [f"{v},{k},{k + 40},{(n * 31 + k * 7) % 100 / 100}" for n, v in numbered for k in range(0, 200, 40)]
     (work / "spans.csv").write_text("\n".join(["video_id,start_frame,stop_frame,p", *spans]) + "\n")
     smallest = min((demo / video for video in videos), key=lambda path: path.stat().st_size)
     shutil.copy(smallest, work / "one.mp4")
-    truth = {"video_id": "one.mp4", "code": "voice.pause", "start_s": 2.0, "stop_s": 3.0}
-    (work / "truth.jsonl").write_text(json.dumps(truth) + "\n")
+    (work / "truth.jsonl").write_text('{"video_id": "one.mp4", "code": "voice.pause", "start_s": 2.0, "stop_s": 3.0}\n')
     (work / "one.csv").write_text("path,participant,label,transcript\none.mp4,p1,1,I want to but I will not\n")
 
 
@@ -145,6 +142,10 @@ def keep_files(work: Path, before: dict[Path, tuple[int, int]], kept: Path) -> N
             target.with_name(target.name + ".jsonl").write_text("".join(lines))
         elif path.suffix in COPIED:
             shutil.copy(path, target)
+        elif path.suffix == ".npz":
+            with zipfile.ZipFile(path) as arrays:  # what kept signals are about has times in it
+                members = [member for member in arrays.namelist() if member != "about.npy"]
+                digests |= {f"{name}/{member}": hashlib.sha256(arrays.read(member)).hexdigest() for member in members}
         else:
             digests[str(name)] = hashlib.sha256(path.read_bytes()).hexdigest()
     (kept / "digests").write_text("".join(f"{digest} {name}\n" for name, digest in digests.items()))
@@ -221,9 +222,7 @@ def masked_fields(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 def masked_line(line: str) -> str:
     """Return a printed line without what may differ, and without the widths of columns that depend on it."""
-    for name, pattern in MASKS:
-        line = pattern.sub(name, line)
-    return re.sub(r"[━─═]+", "-", re.sub(r"\s+", " ", line)).rstrip()
+    return re.sub(r"[━─═]+", "-", re.sub(r"\s+", " ", MASKED.sub("<measured>", line))).rstrip()
 
 
 def first_difference(old: Any, new: Any, where: str = "") -> str | None:  # noqa: ANN401 - whatever JSON holds
