@@ -29,11 +29,11 @@ from typing import Any
 COMMANDS = Path(__file__).with_name("compare_outputs.txt")
 LONGEST_COMMAND_S = 900
 COPIED = {".json", ".jsonl", ".md", ".csv", ".tex", ".toml", ".txt"}
-PASSED_OVER = (".lock", ".log", "checkpoint.pt")  # a checkpoint holds times; what it leads to is compared
+PASSED_OVER = (".lock", ".log", "checkpoint.pt", ".skops")  # these hold times, or addresses in memory
 # What identifies a row of predictions; where rows have none of these, they are compared in their order.
 ROW_KEYS = ("system", "video_id", "variant", "level", "start_frame", "stop_frame", "window_frames", "hop_frames")
 # Fields of JSON that are of one machine, moment or installation.
-MASKED_FIELDS = {"created", "updated", "seconds", "packages", "versions", "commit", "started", "finished"}
+MASKED_FIELDS = {"created", "updated", "seconds", "packages", "versions", "commit", "model_sha256"}
 # Parts of printed lines that are so: dates, times and what they are shares of, free memory.
 MASKED = re.compile(
     r"\d{4}-\d\d-\d\dT[\d:.+Z]+|(?<=time: ).*|(?<=seconds) +loading .*|[\d.]+ s of video in .*|[\d.]+ s in all.*"
