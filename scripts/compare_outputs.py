@@ -36,8 +36,8 @@ ROW_KEYS = ("system", "video_id", "variant", "level", "start_frame", "stop_frame
 MASKED_FIELDS = {"created", "updated", "seconds", "packages", "versions", "commit", "model_sha256"}
 # Parts of printed lines that are so: dates, times and what they are shares of, free memory.
 MASKED = re.compile(
-    r"\d{4}-\d\d-\d\dT[\d:.+Z]+|(?<=time: ).*|(?<=seconds) +loading .*|[\d.]+ s of video in .*|[\d.]+ s in all.*"
-    r"|[\d.,]+ s, at most .* left|[\d.]+ [GM]iB free"
+    r"\d{4}-\d\d-\d\dT[\d:.+Z]+|(?<=time: ).*|(?<=seconds) +loading .*|(?<=estimate) +about .*|[\d.]+ s in all.*"
+    r"|[\d.]+ s of video in .*|[\d.,]+ s, at most .* left|[\d.]+ [GM]iB free"
 )
 PROGRESS = re.compile(r"^\S.* of [\d,]+ .*(/s|left)$|\d+%\|")
 
