@@ -42,6 +42,8 @@ class RunSettingsCommand(TyperCommand):
     double the time of ``bah-mllm --help``.
     """
 
+    context_class = typer.Context  # what functions say they take; by itself Typer makes a private base of it
+
     def get_params(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own copy of click is private
         """Return the command's own parameters with the settings among them."""
         own = super().get_params(ctx)
