@@ -4,7 +4,7 @@ import pytest
 
 from bah_mllm.cues.codes import CONFIDENCE
 from bah_mllm.cues.records import Track
-from tests.cues.conftest import (
+from tests.cues.planted import (
     BODY,
     FACE,
     NOTHING,

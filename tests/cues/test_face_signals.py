@@ -7,7 +7,7 @@ import pytest
 
 from bah_mllm.cues import face
 from bah_mllm.cues.records import Track
-from tests.cues.conftest import FACE, FPS, Person, face_at, face_tracks
+from tests.cues.planted import FACE, FPS, Person, face_at, face_tracks
 
 
 def test_head_angles_have_the_documented_signs():

@@ -5,7 +5,7 @@ import pytest
 
 from bah_mllm.cues.codes import CODES, CONFIDENCE
 from bah_mllm.cues.records import Baseline, Track, Usual
-from tests.cues.conftest import (
+from tests.cues.planted import (
     BODY,
     FACE,
     THROW,

@@ -1,10 +1,4 @@
-"""Sound made on the spot, with known pitch, level, rate, gaps and noises: what is planted is found, and nothing else.
-
-A voice is a stack of harmonics under vowel formants, cut into syllables; the voice detector takes it for speech.
-"""
-
-from dataclasses import dataclass, field
-from functools import cache
+"""What is planted in the sound of a voice is found, and nothing else."""
 
 import numpy as np
 import pytest
@@ -15,116 +9,20 @@ from bah_mllm.cues.codes import CODES
 from bah_mllm.cues.records import Baseline
 from bah_mllm.cues.sound import CLAMPS, MINIMA_S, POPULATION, sound_signals
 from bah_mllm.cues.sound_events import sound_events
-from bah_mllm.transcripts.voice import levelled
-
-RATE_HZ = 16_000
-VOWELS = [
-    ((700, 90), (1200, 110), (2600, 160)),
-    ((300, 60), (2300, 100), (3000, 150)),
-    ((500, 80), (1800, 100), (2500, 150)),
-    ((400, 70), (800, 90), (2500, 150)),
-]
-USUAL_HZ, USUAL_RATE = 120.0, 4.2
-SYLLABLES = ["ba", "do", "ki", "lu", "me"]
-ROOM = 3e-4  # 50 dB under the voice
-
-
-def harmonics(f0_hz, vowel):
-    """Return a voice of a pitch that may move, one value a sample."""
-    phase = 2 * np.pi * np.cumsum(f0_hz) / RATE_HZ
-    sound = np.zeros(len(f0_hz))
-    for k in range(1, int(3800 / f0_hz.max())):
-        weight = sum(1 / (1 + ((k * f0_hz.mean() - f) / b) ** 2) for f, b in VOWELS[vowel])
-        sound += weight / k**0.3 * np.sin(k * phase)
-    return sound / np.sqrt(np.mean(sound**2))
-
-
-@dataclass
-class Voice:
-    """Speaks phrase after phrase, and notes when."""
-
-    seed: int = 0
-    pieces: list = field(default_factory=list)
-    words: list = field(default_factory=list)
-    n: int = 0
-
-    def __post_init__(self):
-        self.rng = np.random.default_rng(self.seed)
-
-    @property
-    def t_s(self):
-        return self.n / RATE_HZ
-
-    def add(self, sound):
-        start_s = self.t_s
-        self.pieces.append(sound)
-        self.n += len(sound)
-        return start_s, self.t_s
-
-    def silence(self, seconds):
-        return self.add(np.zeros(round(seconds * RATE_HZ)))
-
-    def speak(self, seconds, *, rate=USUAL_RATE, f0_hz=USUAL_HZ, db=0.0, dip=0.08, in_words=True):
-        """Speak even syllables without a gap."""
-        n_syllables = round(seconds * rate)
-        start_s = self.t_s
-        for k in range(n_syllables):
-            n = round(RATE_HZ / rate)
-            t = np.linspace(0, 1, n)
-            envelope = np.clip(np.minimum(t, 1 - t) * n / (0.06 * RATE_HZ), dip, 1)
-            pitch = np.full(n, f0_hz * 2 ** (self.rng.normal(0, 0.3) / 12)) * (1 + 0.02 * np.sin(np.pi * t))
-            level = 0.05 * 10 ** ((db + self.rng.normal(0, 0.7)) / 20)
-            begin_s, stop_s = self.add(harmonics(pitch, k % 4) * envelope * level)
-            if in_words:
-                self.words.append(Word(SYLLABLES[k % len(SYLLABLES)], begin_s, stop_s))
-        return start_s, self.t_s
-
-    def usual(self, n_phrases):
-        for _ in range(n_phrases):
-            self.speak(2.6 + 0.3 * self.rng.random())
-            self.silence(0.2 + 0.15 * self.rng.random())
-
-    def recorded(self):
-        """Return what was spoken, in a room with a little noise."""
-        sound = np.concatenate(self.pieces) if self.pieces else np.zeros(0)
-        return (sound + np.random.default_rng(99).normal(size=len(sound)) * ROOM).astype(np.float32)
-
-
-@cache
-def other_video(seed):
-    voice = Voice(seed)
-    voice.silence(0.6)
-    voice.usual(8)
-    voice.silence(0.5)
-    return sound_signals(voice.recorded())
-
-
-def baseline_with(*sounds):
-    videos = [other_video(1), other_video(2), *sounds]
-    return pool("90201", [sound.tracks for sound in videos], CLAMPS, POPULATION, minima_s=MINIMA_S)
-
-
-@cache
-def recording(plant, *, before=3, after=3):
-    """Return a video in which something happens between usual phrases: the voice, and when."""
-    voice = Voice(7)
-    voice.silence(0.6)
-    voice.usual(before)
-    span = plant(voice)
-    voice.usual(after)
-    voice.silence(0.5)
-    return voice, span
-
-
-def events_of(voice, *, gain=1.0, offset=0.0, words=True):
-    sound = sound_signals(np.clip(voice.recorded() * gain + offset, -1, 1).astype(np.float32))
-    return sound_events(sound.tracks, sound.speech, voice.words if words else (), baseline_with(sound))
-
-
-def long_pause(voice):
-    voice.pieces[-1] = voice.pieces[-1][:0]  # the usual gap before it
-    voice.n = sum(map(len, voice.pieces))
-    return voice.silence(1.5)
+from tests.cues.voices import (
+    RATE_HZ,
+    USUAL_HZ,
+    USUAL_RATE,
+    Voice,
+    baseline_with,
+    events_of,
+    harmonics,
+    long_pause,
+    other_video,
+    quiet,
+    recording,
+    trembling,
+)
 
 
 def slow(voice):
@@ -139,27 +37,12 @@ def loud(voice):
     return voice.speak(3.0, db=9.0)
 
 
-def quiet(voice):
-    return voice.speak(3.0, db=-9.0)
-
-
 def high(voice):
     return voice.speak(3.0, f0_hz=USUAL_HZ * 2 ** (5 / 12))
 
 
 def low(voice):
     return voice.speak(3.0, f0_hz=USUAL_HZ * 2 ** (-5 / 12))
-
-
-def trembling(voice):
-    """A sustained vowel whose pitch swings by 1.5 semitones six times a second."""
-    t = np.arange(round(1.4 * RATE_HZ)) / RATE_HZ
-    pitch = USUAL_HZ * 2 ** (1.5 * np.sin(2 * np.pi * 6 * t) / 12)
-    ramp = np.clip(np.minimum(t, 1.4 - t) / 0.05, 0, 1)
-    span = voice.add(harmonics(pitch, 0) * ramp * 0.05)
-    voice.words.append(Word("laa", *span))
-    voice.speak(1.0)
-    return span
 
 
 def breath(voice):
@@ -287,32 +170,6 @@ def test_silence_before_and_after_the_answer_is_no_pause():
     assert events_of(voice) == []
 
 
-def test_tracks_carry_the_pitch_level_rate_and_gaps_that_were_made():
-    voice = Voice(41)
-    for k in range(4):
-        voice.speak(3.0, f0_hz=200.0, db=6.0 if k % 2 else 0.0, rate=4.0)
-        voice.silence(0.4)
-    sound = sound_signals(voice.recorded())
-    middle = {name: np.nanmedian(track.values) for name, track in sound.tracks.items() if len(track.values)}
-    assert middle["pitch"] == pytest.approx(12.1, abs=0.4)  # an octave above 100 Hz, and a little intonation
-    assert middle["syllable_rate"] == pytest.approx(4.0, abs=0.35)
-    assert middle["voiced_share"] > 0.9
-    assert np.exp(sound.tracks["gap"].values) == pytest.approx([0.4] * 3, abs=0.13)
-    loudness = sound.tracks["loudness"]
-    first, second = (np.nanmedian(loudness.values[(loudness.t_s > a) & (loudness.t_s < a + 2)]) for a in (0.5, 3.9))
-    assert second - first == pytest.approx(6.0, abs=0.7)
-    assert [stop - start for start, stop in sound.speech] == pytest.approx([3.0] * 4, abs=0.2)
-
-
-def test_flatness_tells_noise_from_voice():
-    rng = np.random.default_rng(4)
-    noise = rng.normal(size=3 * RATE_HZ).astype(np.float32) * 0.1
-    tone = harmonics(np.full(3 * RATE_HZ, 150.0), 0) * 0.05
-    # the geometric over the arithmetic mean of exponentially distributed powers is exp(-0.5772)
-    assert np.median(sound_signals(noise).tracks["flatness"].values) == pytest.approx(0.561, abs=0.04)
-    assert np.median(sound_signals(tone).tracks["flatness"].values) < 0.1
-
-
 def test_without_the_persons_own_usual_the_population_stands_in_with_less_confidence():
     voice, _ = recording(slow)
     sound = sound_signals(voice.recorded())
@@ -382,29 +239,6 @@ def test_a_word_drawn_out_over_a_second_is_stuttering_too():
     assert (event.start_s, event.stop_s) == pytest.approx((start_s, stop_s), abs=0.01)
 
 
-@pytest.mark.parametrize(
-    "sound",
-    [
-        pytest.param(np.zeros(0), id="nothing"),
-        pytest.param(np.zeros(1), id="one sample"),
-        pytest.param(np.zeros(RATE_HZ), id="silence"),
-        pytest.param(np.full(RATE_HZ, 0.7), id="offset alone"),
-        pytest.param(np.full(RATE_HZ, np.nan), id="no numbers"),
-        pytest.param(np.full(RATE_HZ, np.inf), id="infinite"),
-        pytest.param(np.random.default_rng(1).normal(size=RATE_HZ), id="noise out of range"),
-        pytest.param(np.random.default_rng(1).normal(size=1600) * 0.1, id="a tenth of a second"),
-        pytest.param(np.eye(1, RATE_HZ, 800)[0], id="a click"),
-    ],
-)
-def test_recordings_without_speech_have_signals_of_nothing_and_no_events(sound):
-    heard = sound_signals(sound)
-    assert heard.speech == ()
-    assert heard.duration_s == len(sound) / RATE_HZ
-    assert set(CLAMPS) <= set(heard.tracks)
-    assert not any(np.isfinite(heard.tracks[name].values).any() for name in CLAMPS)
-    assert sound_events(heard.tracks, heard.speech, (), baseline_with()) == []
-
-
 def test_a_clipped_recording_still_has_its_pause():
     voice, (start_s, _) = recording(long_pause)
     pauses = [event for event in events_of(voice, gain=40.0) if event.code == "audio.pause"]
@@ -426,50 +260,3 @@ def test_every_row_of_the_audio_table_has_a_detector_or_a_reason():
     planted = {entry.values[1] for entry in PLANTED} | {"audio.stuttering"}
     in_sound = {code for code, entry in CODES.items() if code.startswith("audio.") and entry.detectable}
     assert in_sound - planted <= {"audio.cut_words"}  # read from the words
-
-
-@pytest.mark.slow
-def test_memory_stays_flat_over_ten_minutes():
-    import tracemalloc
-
-    voice = Voice(61)
-    voice.usual(10)
-    sound = np.tile(voice.recorded(), 40)[: 600 * RATE_HZ]
-    sound_signals(sound[: 10 * RATE_HZ])  # loads what it needs
-    tracemalloc.start()
-    heard = sound_signals(sound)
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert heard.duration_s == 600
-    assert len(heard.speech) > 150
-    assert peak_bytes < 2.2 * sound.nbytes  # one copy of the sound, and a mask of the values that are no numbers
-
-
-def test_speech_is_heard_in_blocks_as_in_one_piece(monkeypatch):
-    from faster_whisper.vad import get_vad_model
-
-    from bah_mllm.transcripts import voice
-
-    sound = levelled(np.concatenate([recording(plant)[0].recorded() for plant in (long_pause, quiet)]), RATE_HZ)
-    monkeypatch.setattr(voice, "BLOCK_S", 3)
-    in_blocks = voice._speech_probabilities(sound)
-    whole = get_vad_model()(np.pad(sound, (0, -len(sound) % 512 + 512))).reshape(-1)[:-1]
-    assert len(in_blocks) == -(-len(sound) // 512)
-    np.testing.assert_allclose(in_blocks, whole, atol=1e-5)
-
-
-def test_pitch_and_level_do_not_depend_on_the_blocks(monkeypatch):
-    import bah_mllm.cues.sound as module
-
-    sound = recording(trembling)[0].recorded()
-    one = sound_signals(sound).tracks
-    monkeypatch.setattr(module, "_BLOCK_FRAMES", 217)
-    for name, track in sound_signals(sound).tracks.items():
-        np.testing.assert_allclose(track.values, one[name].values, atol=0.02, err_msg=name)
-
-
-def test_trembling_is_measured_in_semitones():
-    voice, _ = recording(trembling)
-    (event,) = (e for e in events_of(voice) if e.code == "audio.shaky_voice")
-    assert event.value == pytest.approx(1.5 / np.sqrt(2), abs=0.12)  # root mean square of a sine
-    assert event.unit == "st"
