@@ -23,6 +23,9 @@ class Window:
     Args:
         start: First frame, at least 0.
         stop: One past the last frame, greater than ``start``.
+
+    Raises:
+        ConfigError: The span is empty, or starts below 0.
     """
 
     start: int
@@ -112,6 +115,9 @@ def plan_windows(n_frames: int, *, window_frames: int, hop_frames: int | None = 
         n_frames: Length of the video in frames, at least 1.
         window_frames: Length of a window in frames, at least 1.
         hop_frames: Start to start, at least 1; the window's length where None.
+
+    Raises:
+        ConfigError: One of them is below 1.
 
     References:
         BAH paper, appendix E.2.1: windows slide without overlap and cover every frame.

@@ -26,6 +26,9 @@ class MediapipeBackend(AbstractContextManager["MediapipeBackend"]):
 
     Whether there are several faces is looked up once a second, since looking for more faces than there are costs half
     as much again in every frame.
+
+    Raises:
+        PrerequisiteError: mediapipe is not installed, or of a version without models.
     """
 
     def __init__(self) -> None:

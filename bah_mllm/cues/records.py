@@ -96,6 +96,9 @@ class CueEvent:
         source: What it was seen in: ``facemesh``, ``pose``, ``hands``, ``sound``, ``words``, ``llm``, ``rule``.
         side: One or both sides, or a direction; never left or right, since webcams may mirror.
         text: The words concerned, for language cues; never logged.
+
+    Raises:
+        DataError: It ends before it starts, or strength or confidence are out of range.
     """
 
     code: str

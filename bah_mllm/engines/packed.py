@@ -138,6 +138,9 @@ def score_packed(
 
     Returns:
         Natural-log probabilities, nested as rows, prompts and labels are given.
+
+    Raises:
+        EngineError: A prompt or a label has no tokens.
     """
     trees = [_plant(row, max_packed_tokens) for row in rows]
     scores: list[dict[int, tuple[float, ...]]] = [{} for _ in rows]

@@ -42,6 +42,7 @@ class TextEngine:
         options: ``model`` is a folder with safetensors, a ``.gguf`` file or a hub id; SmolLM2-135M-Instruct where None.
 
     Raises:
+        ConfigError: A wrapper is asked for, which is Video-LLaVA's.
         PrerequisiteError: Weights, a package or the device are not there.
         EngineError: The checkpoint is not a causal language model whose prompts can be scored in packs.
     """

@@ -99,7 +99,11 @@ class Wording:
         self.cached_prefix = (*self._bos, *around[:n_cached]) if n_cached else ()
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a prompt in its wrapper, without ``cached_prefix``."""
+        """Return the tokens of a prompt in its wrapper, without ``cached_prefix``.
+
+        Raises:
+            EngineError: The text holds a special token that cannot be taken as text.
+        """
         return self._encode(text, self.wrapper.after)
 
     def encode_labels(self, text: str, labels: Sequence[str]) -> PackedPrompt:

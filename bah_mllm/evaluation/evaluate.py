@@ -83,7 +83,11 @@ def evaluate_rows(  # noqa: PLR0913 - settings by name
 
 
 def check_settings(threshold: float, n_draws: int) -> None:
-    """Refuse a threshold outside [0, 1) and a negative number of draws."""
+    """Refuse a threshold outside [0, 1) and a negative number of draws.
+
+    Raises:
+        ConfigError: One of them is.
+    """
     if not 0 <= threshold < 1:
         raise ConfigError(
             f"The threshold is {threshold}, but must be from 0 to below 1.",

@@ -231,7 +231,11 @@ def _flag(setting: str) -> str:
 
 
 def project_settings() -> Mapping[str, Any]:
-    """Return the settings of ``bah-mllm.toml`` in the current folder; empty where there is none."""
+    """Return the settings of ``bah-mllm.toml`` in the current folder; empty where there is none.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds no settings.
+    """
     path = Path(PROJECT_CONFIG)
     return _read_settings(path) if path.is_file() else {}
 

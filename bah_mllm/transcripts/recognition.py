@@ -73,6 +73,9 @@ class Recogniser(ABC):
         download: True fetches a named model that is not there; else it must be.
         keep_fillers: True shows the model a text with fillers first, so that it writes them down.
         languages: ISO 639-1 codes among which the language is chosen where it is not given; at least one.
+
+    Raises:
+        ConfigError: There is no language to choose from.
     """
 
     name: str

@@ -228,6 +228,7 @@ def faces_in_video(
         watch: Counts time as ``decode``, ``detect`` and ``align``.
 
     Raises:
+        ConfigError: ``detect_every`` is below 1.
         MediaError: The file cannot be read. (Nothing is yielded where no frame decodes.)
     """
     if detect_every < 1:

@@ -192,6 +192,7 @@ class FeatureStore:
 
         Raises:
             ConfigError: The name cannot be that of a folder.
+            DataError: The description of the set that is there is damaged.
             RunError: A set of that name was made in another way; names what differs first.
         """
         if not _NAME.fullmatch(info.name):

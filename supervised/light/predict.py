@@ -88,7 +88,11 @@ class Trained:
     embed: Embed | None = None
 
     def predict(self, dataset: Dataset, videos: Sequence[Video], *, cues: Path | None) -> list[LightPrediction]:
-        """Return the average's probability of each video, in order, or why there is none; see ``predict_light``."""
+        """Return the average's probability of each video, in order, or why there is none; see ``predict_light``.
+
+        Raises:
+            RunError: The members were trained on other features.
+        """
         examples = read_examples(self.recipe, dataset, videos, cues=cues, embed=self.embed)
         if examples.names != self.features:
             raise RunError(

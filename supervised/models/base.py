@@ -43,6 +43,9 @@ class FeatureModel(nn.Module, ABC):
     Args:
         dims: Modality -> width of its features, in order; the first one leads.
 
+    Raises:
+        ConfigError: There is no modality, or an unknown one.
+
     Attributes:
         dims: As given.
         classifier: Maps the embedding to the logits of no A/H and A/H.

@@ -20,7 +20,11 @@ DAMAGED += (ValueError, LookupError, TypeError, AttributeError, AssertionError)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file; nothing in it is executed."""
+    """Return the tensors of a file; nothing in it is executed.
+
+    Raises:
+        DataError: The file cannot be read without executing anything, or holds no state dict.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

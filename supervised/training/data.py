@@ -225,6 +225,9 @@ def fit_standard(videos: Sequence[VideoFeatures], modalities: Sequence[str]) -> 
     """Return mean and standard deviation over the valid frames of videos, in one pass that holds one video at a time.
 
     Differs from the published code, which takes the validation videos in as well.
+
+    Raises:
+        DataError: A modality has fewer than two valid frames.
     """
     mean, sd = {}, {}
     for modality in modalities:
