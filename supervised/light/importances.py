@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bah_mllm.evaluation.metrics import auroc
 from supervised.light.examples import QUESTIONS, Examples, describe
-from supervised.light.members import Fitted
+from supervised.light.members import FittedMember
 from supervised.light.recipe import LightRecipe
 
 __all__ = ["Importance", "importances"]
@@ -35,7 +35,7 @@ class Importance:
     by_member: Mapping[str, float]
 
 
-def importances(recipe: LightRecipe, examples: Examples, fitted: Mapping[str, Fitted]) -> tuple[Importance, ...]:
+def importances(recipe: LightRecipe, examples: Examples, fitted: Mapping[str, FittedMember]) -> tuple[Importance, ...]:
     """Return the features, the one that the trees rely on most first.
 
     Impurity decrease favours features with many values, and correlated ones (a count and its rate) share it.

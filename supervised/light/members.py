@@ -17,9 +17,9 @@ from supervised.light.recipe import LightRecipe
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["MEMBERS", "Fitted", "Member", "log_odds", "sigmoid"]
+__all__ = ["MEMBERS", "FittedMember", "Member", "log_odds", "sigmoid"]
 
-Fitted = dict[str, Any]
+FittedMember = dict[str, Any]
 _LARGEST = 1e-6  # probabilities are kept that far from 0 and 1 where a logarithm is taken
 # Words of one letter ("I") and with an apostrophe ("don't") are words here.
 _WORD = r"(?u)\b\w[\w'\u2019]*"
@@ -34,8 +34,8 @@ class Member(NamedTuple):
         score: Of recipe, what ``fit`` returned, and examples; shape (videos,), higher is more likely A/H.
     """
 
-    fit: Callable[[LightRecipe, Examples, int], Fitted]
-    score: Callable[[LightRecipe, Fitted, Examples], Float[np.ndarray, " videos"]]
+    fit: Callable[[LightRecipe, Examples, int], FittedMember]
+    score: Callable[[LightRecipe, FittedMember, Examples], Float[np.ndarray, " videos"]]
 
 
 def log_odds(p: Float[np.ndarray, " videos"]) -> Float[np.ndarray, " videos"]:
@@ -54,15 +54,15 @@ def sigmoid(score: Float[np.ndarray, " videos"]) -> Float[np.ndarray, " videos"]
 # --- words
 
 
-def _fit_tfidf(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
+def _fit_tfidf(recipe: LightRecipe, examples: Examples, seed: int) -> FittedMember:
     return _fit_words(recipe, examples, seed, use_idf=True)
 
 
-def _fit_presence(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
+def _fit_presence(recipe: LightRecipe, examples: Examples, seed: int) -> FittedMember:
     return _fit_words(recipe, examples, seed, use_idf=False)
 
 
-def _fit_words(recipe: LightRecipe, examples: Examples, seed: int, *, use_idf: bool) -> Fitted:
+def _fit_words(recipe: LightRecipe, examples: Examples, seed: int, *, use_idf: bool) -> FittedMember:
     """Fit a logistic regression on single words and pairs: TF-IDF, or whether they occur; every text of length 1."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -89,12 +89,12 @@ def _fit_words(recipe: LightRecipe, examples: Examples, seed: int, *, use_idf: b
     return fitted
 
 
-def _score_words(recipe: LightRecipe, fitted: Fitted, examples: Examples) -> Float[np.ndarray, " videos"]:
+def _score_words(recipe: LightRecipe, fitted: FittedMember, examples: Examples) -> Float[np.ndarray, " videos"]:
     score: np.ndarray = fitted["classifier"].decision_function(_word_vectors(recipe, fitted, examples))
     return score
 
 
-def _word_vectors(recipe: LightRecipe, fitted: Fitted, examples: Examples) -> Any:  # noqa: ANN401 - a sparse matrix
+def _word_vectors(recipe: LightRecipe, fitted: FittedMember, examples: Examples) -> Any:  # noqa: ANN401 - a sparse matrix
     from scipy.sparse import csr_matrix, hstack
 
     words = fitted["vectorizer"].transform(examples.texts)
@@ -106,7 +106,7 @@ def _word_vectors(recipe: LightRecipe, fitted: Fitted, examples: Examples) -> An
 # --- features
 
 
-def _fit_extra_trees(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
+def _fit_extra_trees(recipe: LightRecipe, examples: Examples, seed: int) -> FittedMember:
     from sklearn.ensemble import ExtraTreesClassifier
 
     return _fit_table(
@@ -121,7 +121,7 @@ def _fit_extra_trees(recipe: LightRecipe, examples: Examples, seed: int) -> Fitt
     )
 
 
-def _fit_boosting(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
+def _fit_boosting(recipe: LightRecipe, examples: Examples, seed: int) -> FittedMember:
     from sklearn.ensemble import GradientBoostingClassifier
 
     return _fit_table(
@@ -139,7 +139,7 @@ def _fit_boosting(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
     )
 
 
-def _fit_logistic(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
+def _fit_logistic(recipe: LightRecipe, examples: Examples, seed: int) -> FittedMember:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -148,7 +148,7 @@ def _fit_logistic(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
     return _fit_table(recipe, examples, make_pipeline(StandardScaler(), classifier))
 
 
-def _fit_table(recipe: LightRecipe, examples: Examples, classifier: Any) -> Fitted:  # noqa: ANN401 - an estimator
+def _fit_table(recipe: LightRecipe, examples: Examples, classifier: Any) -> FittedMember:  # noqa: ANN401 - an estimator
     return {"classifier": classifier.fit(_table(recipe, examples), examples.labels)}
 
 
@@ -157,21 +157,21 @@ def _table(recipe: LightRecipe, examples: Examples) -> Float[np.ndarray, "videos
     return np.hstack([examples.features, examples.one_hot]) if recipe.question else examples.features
 
 
-def _score_table(recipe: LightRecipe, fitted: Fitted, examples: Examples) -> Float[np.ndarray, " videos"]:
+def _score_table(recipe: LightRecipe, fitted: FittedMember, examples: Examples) -> Float[np.ndarray, " videos"]:
     return log_odds(fitted["classifier"].predict_proba(_table(recipe, examples))[:, 1])
 
 
 # --- sentence embeddings
 
 
-def _fit_embeddings(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
+def _fit_embeddings(recipe: LightRecipe, examples: Examples, seed: int) -> FittedMember:
     from sklearn.linear_model import LogisticRegression
 
     classifier = LogisticRegression(C=recipe.embeddings_c, max_iter=1000, random_state=seed)
     return {"classifier": classifier.fit(_vectors(recipe, examples), examples.labels)}
 
 
-def _score_embeddings(recipe: LightRecipe, fitted: Fitted, examples: Examples) -> Float[np.ndarray, " videos"]:
+def _score_embeddings(recipe: LightRecipe, fitted: FittedMember, examples: Examples) -> Float[np.ndarray, " videos"]:
     score: np.ndarray = fitted["classifier"].decision_function(_vectors(recipe, examples))
     return score
 
@@ -186,7 +186,7 @@ def _vectors(recipe: LightRecipe, examples: Examples) -> Float[np.ndarray, "vide
 # --- rules
 
 
-def _fit_question(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:  # noqa: ARG001 - one signature for all
+def _fit_question(recipe: LightRecipe, examples: Examples, seed: int) -> FittedMember:  # noqa: ARG001 - one signature for all
     """Count the share of A/H per question; the share of all where a question does not occur."""
     labels = examples.labels
     shares = {}
@@ -196,12 +196,12 @@ def _fit_question(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:
     return {"shares": shares, "overall": float(labels.mean())}
 
 
-def _score_question(recipe: LightRecipe, fitted: Fitted, examples: Examples) -> Float[np.ndarray, " videos"]:  # noqa: ARG001
+def _score_question(recipe: LightRecipe, fitted: FittedMember, examples: Examples) -> Float[np.ndarray, " videos"]:  # noqa: ARG001
     shares: Mapping[str, float] = fitted["shares"]
     return log_odds(np.array([shares.get(str(one), fitted["overall"]) for one in examples.question]))
 
 
-def _fit_cue_count(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted:  # noqa: ARG001
+def _fit_cue_count(recipe: LightRecipe, examples: Examples, seed: int) -> FittedMember:  # noqa: ARG001
     """Set a threshold above which as large a share of the texts lies as is A/H; which texts are is not looked at."""
     prevalence = float(examples.labels.mean())
     counts = np.unique(examples.cue_words)
@@ -210,7 +210,7 @@ def _fit_cue_count(recipe: LightRecipe, examples: Examples, seed: int) -> Fitted
     return {"threshold": float(thresholds[np.abs(shares - prevalence).argmin()])}
 
 
-def _score_cue_count(recipe: LightRecipe, fitted: Fitted, examples: Examples) -> Float[np.ndarray, " videos"]:  # noqa: ARG001
+def _score_cue_count(recipe: LightRecipe, fitted: FittedMember, examples: Examples) -> Float[np.ndarray, " videos"]:  # noqa: ARG001
     score: np.ndarray = np.log1p(examples.cue_words) - np.log1p(max(fitted["threshold"], -0.5))
     return score
 

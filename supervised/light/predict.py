@@ -25,7 +25,7 @@ from bah_mllm.dataset import Dataset
 from supervised.features.words import MINILM, WordEncoder
 from supervised.light.crossval import Platt, average
 from supervised.light.examples import Embed, embed_texts, read_examples
-from supervised.light.members import MEMBERS, Fitted
+from supervised.light.members import MEMBERS, FittedMember
 from supervised.light.recipe import LightRecipe
 from supervised.training.predicting import Predicted
 from supervised.training.record import TrainRecord
@@ -83,7 +83,7 @@ class Trained:
 
     recipe: LightRecipe
     features: tuple[str, ...]
-    fitted: Mapping[str, Fitted]
+    fitted: Mapping[str, FittedMember]
     platt: Mapping[str, Platt]
     embed: Embed | None = None
 

@@ -19,7 +19,7 @@ from bah_mllm.dataset import Dataset
 from supervised.light.crossval import CrossValidated, Platt, calibration, out_of_fold
 from supervised.light.examples import Examples, embedder, read_examples
 from supervised.light.importances import Importance, importances
-from supervised.light.members import MEMBERS, Fitted
+from supervised.light.members import MEMBERS, FittedMember
 from supervised.light.predict import MODEL, Trained, save_trained
 from supervised.light.recipe import AVERAGE, LightRecipe
 from supervised.training.requests import TrainRequest
@@ -117,7 +117,7 @@ def train_light(
         out_of_fold(recipe, examples, n_folds=recipe.n_folds, seed=seed + repeat) for repeat in range(recipe.n_repeats)
     ]
     judged_s = time.perf_counter()
-    fitted: dict[str, Fitted] = {name: MEMBERS[name].fit(recipe, examples, seed) for name in recipe.members}
+    fitted: dict[str, FittedMember] = {name: MEMBERS[name].fit(recipe, examples, seed) for name in recipe.members}
     platt: dict[str, Platt] = {
         name: calibration(name, score, examples.labels) for name, score in repeats[0].scores.items()
     }
@@ -184,7 +184,7 @@ def _report(
     seed: int,
     seconds: Mapping[str, float],
     notes: str | None,
-    fitted: Mapping[str, Fitted],
+    fitted: Mapping[str, FittedMember],
 ) -> LightReport:
     names = repeats[0].metrics
     auroc = {name: [float(one.metrics[name]["auroc"] or 0.0) for one in repeats] for name in names}

@@ -13,12 +13,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from bah_mllm.cli.app import invoke
-from bah_mllm.core.errors import ConfigError, DataError, RunError
+from bah_mllm.core.errors import DataError, RunError
 from bah_mllm.core.records import Level, Status
 from bah_mllm.dataset import open_dataset
 from bah_mllm.predictions import read_manifest, read_run
 from supervised.features.store import FeatureStore
-from supervised.reading import list_recipes, read_recipe
 from supervised.training.data import Standard
 from supervised.training.predicting import (
     Predicted,
@@ -361,52 +360,6 @@ def test_without_features_the_error_says_which_command_makes_them(planted_root, 
     )
     assert code == 2
     assert "bah-mllm features" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", list_recipes())
-def test_every_shipped_recipe_is_valid_and_names_its_source(name):
-    recipe = read_recipe(name)
-    assert recipe.name == name
-    assert len(recipe.source) > 20 or recipe.source.removeprefix("as ") in list_recipes()
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("loop.lr=-1", "loop.lr"),
-        ("loop.speed=3", "loop.speed"),
-        ("loop.lr", "not key=value"),
-        ("features.smell=x", "smell"),
-        ("prediction.hop_frames=9", "hop_frames"),
-        ("kind=magic", "magic"),
-    ],
-)
-def test_a_wrong_override_says_where(override, message):
-    with pytest.raises(ConfigError, match=message):
-        read_recipe("lfan", [override])
-
-
-def test_overrides_replace_single_values():
-    recipe = read_recipe("lfan", ["loop.lr=0.25", "model.variant=faithful", "data.window_frames=none"])
-    assert (recipe.loop.lr, recipe.model.variant, recipe.data.window_frames) == (0.25, "faithful", None)
-    assert recipe.loop.epochs == 60
-
-
-def test_a_modality_without_a_feature_set_is_left_out_everywhere():
-    recipe = read_recipe("lfan", ["features.text=none", "features.visual=face-tiny"])
-    assert recipe.features == {"visual": "face-tiny", "audio": "vggish"}
-    assert recipe.standardise == ("audio",)
-
-
-def test_a_recipe_without_any_modality_is_refused():
-    with pytest.raises(ConfigError, match="features"):
-        read_recipe("tcn_visual", ["features.visual=none"])
-
-
-def test_an_unknown_recipe_names_the_nearest():
-    with pytest.raises(ConfigError) as caught:
-        read_recipe("lfann")
-    assert "Did you mean 'lfan'?" in caught.value.remedy
 
 
 @pytest.mark.slow
