@@ -46,11 +46,11 @@ class VideoFeatures:
     question: int | None
     split: str | None
     n_frames: int
-    features: Mapping[str, Float[np.ndarray, "frames dim"]]
+    features: Mapping[str, Float[np.ndarray, "frames _"]]
     is_valid: Mapping[str, Bool[np.ndarray, " frames"]]
     frame_labels: Int8[np.ndarray, " frames"] | None
     label: int | None
-    flipped: Mapping[str, Float[np.ndarray, "frames dim"]] = field(default_factory=dict)
+    flipped: Mapping[str, Float[np.ndarray, "frames _"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +64,7 @@ class Batch:
         index: Number of each window in its data, shape (batch,).
     """
 
-    features: dict[str, Float[Tensor, "batch frames dim"]]
+    features: dict[str, Float[Tensor, "batch frames _"]]
     is_real: Bool[Tensor, "batch frames"]
     labels: Int64[Tensor, "batch frames"]
     index: Int64[Tensor, " batch"]
@@ -74,7 +74,7 @@ class FrameModel(Protocol):
     """A module that scores every frame of a batch of windows; see ``supervised.models``."""
 
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return what the classifier sees of every frame."""
         ...
@@ -84,7 +84,7 @@ class FrameModel(Protocol):
         ...
 
     def __call__(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames 2"]:
         """Return ``classify(embed(...))``."""
         ...

@@ -127,7 +127,7 @@ def frames_to_labels(pairs: list[tuple[str, object]], *, where: str) -> Int8[np.
     return labels[order]
 
 
-def read_split_frames(path: Path) -> dict[str, Int8[np.ndarray, " frames"]]:
+def read_split_frames(path: Path) -> dict[str, Int8[np.ndarray, " _"]]:
     """Return the frame labels of a frame-level split file: lookup key of the video -> labels.
 
     Raises:

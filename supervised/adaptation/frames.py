@@ -81,12 +81,12 @@ def labels_of(video: VideoFeatures) -> Int8[np.ndarray, " frames"]:
     return np.full(video.n_frames, -1, np.int8) if video.frame_labels is None else video.frame_labels
 
 
-def _at(values: Sequence[np.ndarray], rows: Sequence[Int64[np.ndarray, " rows"]]) -> np.ndarray:
+def _at(values: Sequence[np.ndarray], rows: Sequence[Int64[np.ndarray, " _"]]) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.int8), *(one[places] for one, places in zip(values, rows, strict=True))])
 
 
 def _stacked(
-    videos: Sequence[VideoFeatures], rows: Sequence[Int64[np.ndarray, " rows"]], standard: Standard, *, flipped: bool
+    videos: Sequence[VideoFeatures], rows: Sequence[Int64[np.ndarray, " _"]], standard: Standard, *, flipped: bool
 ) -> Float[np.ndarray, "n dim"]:
     """Return the chosen rows of all videos; filled video by video, so that they are held once only."""
     if not videos:

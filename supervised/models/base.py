@@ -74,7 +74,7 @@ class FeatureModel(nn.Module, ABC):
 
     @abstractmethod
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return what the classifier sees of every frame; what stands in the padding means nothing."""
 
@@ -83,7 +83,7 @@ class FeatureModel(nn.Module, ABC):
         return self.classifier(embedding)
 
     def forward(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames 2"]:
         """Return ``classify(embed(...))``.
 

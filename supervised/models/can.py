@@ -57,7 +57,7 @@ class Can(FeatureModel):
         self.classifier = nn.Linear(total, 2)
 
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return the mixed channels of every frame."""
         streams = self.streams(features, is_real)

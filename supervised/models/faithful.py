@@ -56,7 +56,7 @@ class FaithfulLfan(Lfan):
         self.window_frames = window_frames
 
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return the leader's stream beside the followers' attention for every frame, padding included.
 
@@ -85,7 +85,7 @@ class FaithfulCan(Can):
         self.unused = nn.Conv1d(total, total // len(dims), 1)
 
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return the mixed channels of every frame, padding included."""
         return super().embed(features, torch.ones_like(is_real))
@@ -151,7 +151,7 @@ class FaithfulMt(FeatureModel):
         self.classifier = nn.Linear(_WIDTH, 2)
 
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return the last answer's view of every frame of the batch."""
         everywhere = torch.ones_like(is_real)

@@ -142,7 +142,7 @@ class Mt(FeatureModel):
         self.classifier = nn.Linear(width, 2)
 
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return the fused streams of every frame."""
         streams = self.streams(features, is_real)

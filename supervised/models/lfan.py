@@ -39,7 +39,7 @@ class _FollowerAttention(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, streams: Mapping[str, Float[Tensor, "batch frames dim"]]) -> Float[Tensor, "batch frames width"]:
+    def forward(self, streams: Mapping[str, Float[Tensor, "batch frames _"]]) -> Float[Tensor, "batch frames width"]:
         projected = [layer(streams[modality]) for modality, layer in self.project.items()]
         # batch, frames, heads, modalities, channels: each head has its query, key and value side by side
         parts = torch.stack(projected, dim=2).unflatten(-1, (self.n_heads, -1)).transpose(2, 3).chunk(self.n_parts, -1)
@@ -92,7 +92,7 @@ class Lfan(FeatureModel):
         self.classifier = nn.Linear(self.streams.out_dims[self.modalities[0]] + modal_dim * len(dims), 2)
 
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return the leader's stream beside the followers' attention for every frame."""
         streams = self.streams(features, is_real)

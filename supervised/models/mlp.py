@@ -48,7 +48,7 @@ class Mlp(FeatureModel):
         self.classifier = weight_norm(nn.Linear(bottleneck, 2))
 
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return the bottleneck's output for every frame."""
         values = features[self.modality].masked_fill(~is_real[..., None], 0)

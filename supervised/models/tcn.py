@@ -134,7 +134,7 @@ class TemporalStreams(nn.Module):
             self.norm[modality] = MaskedBatchNorm1d(self.out_dims[modality])
 
     def forward(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> dict[str, Float[Tensor, "batch frames width"]]:
         """Return one row a frame by modality; zeros in the padding."""
         return {
@@ -175,7 +175,7 @@ class Tcn(FeatureModel):
         self.classifier = nn.Linear(self.streams.out_dims[self.modality], 2)
 
     def embed(
-        self, features: Mapping[str, Float[Tensor, "batch frames dim"]], is_real: Bool[Tensor, "batch frames"]
+        self, features: Mapping[str, Float[Tensor, "batch frames _"]], is_real: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch frames width"]:
         """Return the convolved features of every frame."""
         return self.streams(features, is_real)[self.modality]

@@ -75,8 +75,8 @@ class Standard:
         sd: Shape (dim,), with n - 1, above 0.
     """
 
-    mean: Mapping[str, Float[np.ndarray, " dim"]] = field(default_factory=dict)
-    sd: Mapping[str, Float[np.ndarray, " dim"]] = field(default_factory=dict)
+    mean: Mapping[str, Float[np.ndarray, " _"]] = field(default_factory=dict)
+    sd: Mapping[str, Float[np.ndarray, " _"]] = field(default_factory=dict)
 
     def apply(
         self, modality: str, values: Float[np.ndarray, "frames dim"], is_valid: np.ndarray
@@ -274,7 +274,7 @@ def make_batch(
     *,
     index: Sequence[int],
     standard: Standard,
-    labels: Sequence[Int8[np.ndarray, " frames"]] | None = None,
+    labels: Sequence[Int8[np.ndarray, " _"]] | None = None,
     flipped: Sequence[bool] | None = None,
     n_frames: int | None = None,
 ) -> Batch:
