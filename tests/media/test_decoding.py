@@ -149,7 +149,7 @@ def assert_as_if_the_count_were_known(
     hop=st.none() | st.integers(1, 60),
 )
 @example(n_planned=2, sizes=[1], hop=2)  # windows with gaps: none touches the end
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_count_was_planned_the_windows_are_those_of_the_true_count(
     n_planned: int, sizes: list[int], hop: int | None, video: Path, build: SimpleNamespace
 ) -> None:

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bah_mllm.prompting import neutralise
@@ -49,7 +49,6 @@ def contains(text, marker):
     return marker.strip().casefold() in text.casefold()
 
 
-@settings(deadline=None)
 @given(hostile)
 def test_no_marker_is_left(text):
     harmless, _ = neutralise(text, MARKERS)
@@ -57,21 +56,18 @@ def test_no_marker_is_left(text):
     assert not any(ord(character) < 32 for character in harmless)
 
 
-@settings(deadline=None)
 @given(hostile)
 def test_doing_it_twice_changes_nothing_more(text):
     once = neutralise(text, MARKERS).text
     assert neutralise(once, MARKERS) == (once, 0)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab ", max_size=40))
 def test_markers_that_overlap_and_contain_each_other_are_all_broken(text):
     harmless, _ = neutralise(text, nested)
     assert not any(contains(harmless, marker) for marker in nested)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), max_size=200))
 def test_ordinary_text_comes_out_as_it_went_in(text):
     assert neutralise(text, ["<|never|>"]) == (text, 0)

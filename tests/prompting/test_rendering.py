@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bah_mllm.core.errors import PromptError
@@ -37,7 +37,6 @@ def test_values_are_data(load, value):
     assert render_text(load("[{{ transcript }}]"), {"transcript": value}) == f"[{value}]"
 
 
-@settings(deadline=None)
 @given(st.text().filter(lambda text: text == text.strip()))
 def test_any_value_comes_out_as_it_went_in(value):
     template = find_prompt("transcript_def1")

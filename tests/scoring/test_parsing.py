@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bah_mllm.core.errors import ConfigError
@@ -204,7 +204,6 @@ def test_the_parser_of_the_public_code_takes_all_but_one_spelling_as_positive(re
     assert PARSERS["upstream"](reply, LABELS) == expected
 
 
-@settings(deadline=None)
 @given(
     st.text(max_size=300)
     | st.lists(st.sampled_from([*LABELS, "not", "?", ":", "answer", "\n", "un", "'"])).map(" ".join)

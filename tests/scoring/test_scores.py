@@ -4,7 +4,7 @@ import math
 from decimal import Decimal, getcontext
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bah_mllm.core.errors import EngineError
@@ -37,7 +37,6 @@ def test_probabilities_of_labels_with_the_same_value_add_up():
     assert score.mass == pytest.approx(0.4, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), logps, min_size=4))
 def test_p_agrees_with_forty_digit_arithmetic(logp):
     getcontext().prec = 40
@@ -47,7 +46,6 @@ def test_p_agrees_with_forty_digit_arithmetic(logp):
     assert p_positive(logp, labels).p_positive == pytest.approx(float(expected), rel=1e-9, abs=1e-300)
 
 
-@settings(deadline=None)
 @given(st.floats(min_value=-1e6, max_value=0))
 def test_a_tie_is_exactly_one_half(logp):
     assert p_positive({"Non-Ambivalent": logp, "Ambivalent": logp}, LABELS).p_positive == 0.5

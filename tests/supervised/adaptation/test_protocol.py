@@ -94,7 +94,7 @@ def test_the_video_split_never_divides_a_video():
 
 
 @given(st.integers(0, 50))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_segment_split_leaves_a_second_around_every_test_frame(seed):
     labels, videos, t_s = PERSON
     split = split_target(labels, videos, t_s, kind="segment", seed=seed, participant_id="a")
