@@ -42,7 +42,10 @@ def _is_writing(call: ast.Call) -> bool:
     if name == "open":
         texts = [one.value for one in arguments if isinstance(one, ast.Constant) and isinstance(one.value, str)]
         return any(_MODE.fullmatch(text) for text in texts)
-    if isinstance(call.func, ast.Name) and name == "save":  # of safetensors: it returns bytes
+    receiver = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+    if name == "save" and not receiver.startswith(
+        ("np", "torch", "Image")
+    ):  # safetensors' gives bytes, others are ours
         return False
     return name in _WRITERS and bool(call.args) and not any("buffer" in ast.unparse(one) for one in call.args)
 
@@ -56,11 +59,12 @@ def _is_writing(call: ast.Call) -> bool:
         ("path.open('rb+')", True),
         ("np.save(folder / 'a.npy', values)", True),
         ("torch.save(state, path)", True),
+        ("Image.fromarray(face).save(path)", True),
         ("path.open('rb')", False),
         ("path.open(encoding='utf-8')", False),
         ("np.save(buffer, values)", False),
         ("torch.save(state, buffer)", False),
-        ("ledger.save()", False),
+        ("checkpoints.save(state)", False),
         ("save(tensors)", False),
     ],
 )
