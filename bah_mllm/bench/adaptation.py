@@ -10,7 +10,7 @@ from statistics import mean
 import torch
 from torch import nn
 
-from bah_mllm.bench.request import BenchRequest
+from bah_mllm.bench.request import BenchRequest, Figures
 from bah_mllm.bench.toy_problems import TOY_DIM, TOY_PROBLEMS, ToyProblem, make_toy
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.evaluation.metrics import accuracy, f1_positive
@@ -98,7 +98,7 @@ class ToyMethods:
         return self._trained(self._source, name, strategy, _SOURCE_FREE_LOOP)
 
 
-def bench_adaptation(request: BenchRequest) -> dict[str, dict[str, dict[str, float]]]:
+def bench_adaptation(request: BenchRequest) -> Figures:
     """Return, by problem and method, the gain over the source model and the accuracy, in points, over the seeds.
 
     Args:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any
 
 import av
 
-from bah_mllm.bench.request import BenchRequest
+from bah_mllm.bench.request import BenchRequest, Figures
 from bah_mllm.cues.mediapipe_backend import MediapipeBackend
 from bah_mllm.cues.perception import perceive
 from bah_mllm.cues.sound import sound_signals
@@ -20,7 +19,7 @@ from bah_mllm.report.progress import Stopwatch
 __all__ = ["bench_cues"]
 
 
-def bench_cues(request: BenchRequest) -> dict[str, Any]:
+def bench_cues(request: BenchRequest) -> Figures:
     """Measure how fast a demo video, enlarged to 512 pixels, is looked at and listened to with the default sampling.
 
     Models are loaded beforehand. ``video_s_per_s_of_two_cores`` takes the process time of all threads as shared by two

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 
-from bah_mllm.bench.request import BenchRequest
+from bah_mllm.bench.request import BenchRequest, Figures
 from bah_mllm.bench.timing import process_seconds
 from bah_mllm.core.timeline import Window, plan_windows
 from bah_mllm.media import ClipSpec, DecodeReport, read_clips
@@ -17,13 +16,13 @@ from bah_mllm.media import ClipSpec, DecodeReport, read_clips
 __all__ = ["bench_decode"]
 
 
-def bench_decode(request: BenchRequest) -> dict[str, Any]:
+def bench_decode(request: BenchRequest) -> Figures:
     """Measure one pass for all windows against decoding from the first frame for each window, on a made-up video."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "made-up.mp4"
         n_frames = _write_video(path, n_frames=480, seed=request.seed)
         spec = ClipSpec(size_px=224)
-        results: dict[str, Any] = {"n_frames": n_frames}
+        results: dict[str, float | str | list[str] | Figures] = {"n_frames": n_frames}
         for window_frames in (8, 24, 120):
             windows = list(plan_windows(n_frames, window_frames=window_frames))
             report = DecodeReport()

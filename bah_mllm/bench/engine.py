@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from bah_mllm.bench.request import BenchRequest
+from bah_mllm.bench.request import BenchRequest, Figures
 from bah_mllm.bench.timing import process_seconds
 from bah_mllm.core.records import Clip, RenderedPrompt, WindowJob
 from bah_mllm.core.timeline import Window
@@ -20,7 +18,7 @@ _PROMPTS = ("simple", "def1", "def2", "transcript_def1", "transcript_def2")
 _TRANSCRIPT = "I know that I should go to bed earlier, and I want to, but the evening is the only time that is mine."
 
 
-def bench_engine(request: BenchRequest) -> dict[str, Any]:
+def bench_engine(request: BenchRequest) -> Figures:
     """Measure exact scores of five prompts a window against a reply of six tokens to each, on a tiny Video-LLaVA.
 
     Random weights: the ratios show which work is shared; those of a 7B model on a GPU differ.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from sklearn.metrics import average_precision_score  # noqa: TID251 - what ours is timed against
 
-from bah_mllm.bench.request import BenchRequest
+from bah_mllm.bench.request import BenchRequest, Figures
 from bah_mllm.bench.timing import process_seconds
 from bah_mllm.evaluation.bootstrap import draw_participants
 from bah_mllm.evaluation.metrics import HARD_METRICS, METRICS, RANKING_METRICS
@@ -16,7 +14,7 @@ from bah_mllm.evaluation.per_draw import Sample, metrics_per_draw
 __all__ = ["bench_evaluator"]
 
 
-def bench_evaluator(request: BenchRequest) -> dict[str, Any]:
+def bench_evaluator(request: BenchRequest) -> Figures:
     """Measure 1,000 bootstrap draws of every metric at the size of BAH's test split against one AP of scikit-learn.
 
     The scores are made up: 256,744 frames of 56 participants, continuous, so that every frame has a score of its own.

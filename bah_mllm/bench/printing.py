@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from bah_mllm.bench import BENCHES
-from bah_mllm.bench.request import BenchRequest
+from bah_mllm.bench.request import BenchRequest, Figures
 from bah_mllm.core.json_output import write_json
 from bah_mllm.core.loading import load_named
 
@@ -24,7 +23,7 @@ def print_bench(name: str, request: BenchRequest, *, json_path: str | None) -> N
     Raises:
         ConfigError: There is no such benchmark, or it refuses the request.
     """
-    measure: Callable[[BenchRequest], Mapping[str, Any]] = load_named(BENCHES, name, kind="benchmark")
+    measure: Callable[[BenchRequest], Figures] = load_named(BENCHES, name, kind="benchmark")
     figures = measure(request)
     if json_path is not None:
         write_json(figures, json_path)
@@ -36,7 +35,7 @@ def print_bench(name: str, request: BenchRequest, *, json_path: str | None) -> N
         console.print(line, soft_wrap=True)
 
 
-def _lines(figures: Mapping[str, Any], group: str = "") -> Iterator[str]:
+def _lines(figures: Figures, group: str = "") -> Iterator[str]:
     """Yield a line for every figure, and one for every innermost group of figures, named by all groups around it."""
     for key, value in figures.items():
         name = f"{group} {key}".strip()

@@ -1,10 +1,14 @@
-"""What every benchmark is asked."""
+"""What every benchmark is asked, and what it answers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["BenchRequest"]
+__all__ = ["BenchRequest", "Figures"]
+
+Figures = Mapping[str, "float | str | list[str] | Figures"]
+"""Figures, and groups of figures, by name."""
 
 
 @dataclass(frozen=True, slots=True)

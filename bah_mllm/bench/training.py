@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bah_mllm.bench.request import BenchRequest
+from bah_mllm.bench.request import BenchRequest, Figures
 from bah_mllm.bench.timing import process_seconds
 from supervised.models import FAITHFUL, MODELS, build_model
 from supervised.models.backbones import build_backbone
@@ -27,7 +27,7 @@ _N_VIDEOS, _N_FRAMES, _WINDOW_FRAMES, _HOP_FRAMES = 2, 96, 48, 24
 _VIDEO_PX = (640, 480)  # BAH's webcams; only for the size of a decoded video
 
 
-def bench_training(request: BenchRequest) -> dict[str, Any]:
+def bench_training(request: BenchRequest) -> Figures:
     """Count the parameters of every model; measure an epoch from cached features against one with the backbone in it.
 
     The backbone has random weights and the faces are noise: neither changes the work. ResNet-18, the smallest of the
@@ -53,7 +53,7 @@ def _parameters() -> dict[str, int]:
     return counts
 
 
-def _epochs(folder: Path, seed: int) -> dict[str, Any]:
+def _epochs(folder: Path, seed: int) -> Figures:
     rng = np.random.default_rng(seed)
     backbone = build_backbone(_BACKBONE, random=True)
     backbone.eval()

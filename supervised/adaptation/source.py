@@ -98,7 +98,10 @@ def make_source(
         seed: Of initial weights and batches.
 
     Raises:
-        BahError: There is no such checkpoint, or the source's videos have no features or not both classes.
+        ConfigError: The checkpoint is no model over features of frames.
+        DataError: The source's videos have no features, or not both classes; or a feature set is not there.
+        PrerequisiteError: The checkpoint's model is missing or damaged.
+        RunError: There is no such checkpoint, or the folder holds a damaged source model.
     """
     if (folder / _ABOUT).exists():
         return load_source(folder)
@@ -220,7 +223,9 @@ def source_features(checkpoint: Path) -> dict[str, str]:
     """Return the feature sets that a checkpoint takes, by modality.
 
     Raises:
-        BahError: There is no checkpoint of a model over features.
+        ConfigError: The checkpoint is no model over features of frames.
+        PrerequisiteError: Its model is missing or damaged.
+        RunError: There is no checkpoint.
     """
     how = load_source(checkpoint).representation if (checkpoint / _ABOUT).exists() else _read_trained(checkpoint)[1]
     return how.features

@@ -18,13 +18,13 @@ __all__ = [
     "METRICS",
     "SMALLEST_GROUP",
     "TRIVIAL",
-    "Aggregate",
     "GroupMeans",
+    "OverTargets",
     "Subgroups",
     "Summary",
     "Wins",
-    "aggregate",
     "judge_target",
+    "over_targets",
     "subgroup_means",
     "summarise",
     "trivial_answers",
@@ -40,7 +40,7 @@ TargetMetrics = Mapping[str, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Aggregate:
+class OverTargets:
     """Mean over targets, each counting the same.
 
     Args:
@@ -54,20 +54,20 @@ class Aggregate:
     n: int
 
 
-def aggregate(values: Sequence[float | None]) -> Aggregate:
+def over_targets(values: Sequence[float | None]) -> OverTargets:
     """Return mean and standard deviation (n - 1) over the values that are there.
 
     References:
         BAH paper, Table 22: its means and deviations are these, over the 54 targets of Tables 24 to 26.
 
-    >>> aggregate([0.0, None, 1.0])
-    Aggregate(mean=0.5, std=0.7071067811865476, n=2)
+    >>> over_targets([0.0, None, 1.0])
+    OverTargets(mean=0.5, std=0.7071067811865476, n=2)
     """
     known = [value for value in values if value is not None]
     if not known:
-        return Aggregate(None, None, 0)
+        return OverTargets(None, None, 0)
     std = float(np.std(known, ddof=1)) if len(known) > 1 else None
-    return Aggregate(float(np.mean(known)), std, len(known))
+    return OverTargets(float(np.mean(known)), std, len(known))
 
 
 def judge_target(labels: Int64[np.ndarray, " n"], p: Float[np.ndarray, " n"]) -> dict[str, float | None]:
@@ -129,7 +129,7 @@ class Summary:
     """
 
     n_targets: int
-    systems: dict[str, dict[str, Aggregate]]
+    systems: dict[str, dict[str, OverTargets]]
     wins: dict[str, Wins]
     subgroups: Subgroups
 
@@ -147,7 +147,9 @@ def summarise(
     return Summary(
         n_targets=len(targets),
         systems={
-            system: {metric: aggregate([target[system][metric] for target in targets.values()]) for metric in METRICS}
+            system: {
+                metric: over_targets([target[system][metric] for target in targets.values()]) for metric in METRICS
+            }
             for system in systems
         },
         wins={system: _wins(targets, system) for system in systems if system not in (*TRIVIAL, "source_only")},
@@ -187,7 +189,7 @@ def _groups(
     return {
         group: GroupMeans(
             n=len(ids),
-            f1={system: aggregate([targets[one][system]["f1"] for one in ids]).mean for system in systems},
+            f1={system: over_targets([targets[one][system]["f1"] for one in ids]).mean for system in systems},
         )
         for group, ids in sorted(members.items())
         if len(ids) >= SMALLEST_GROUP

@@ -48,7 +48,10 @@ def run_features(
         json_path: File for the report as JSON, ``-`` for stdout, or None.
 
     Raises:
-        BahError: As ``extract_features``; or the JSON cannot be written.
+        ConfigError: As ``extract_features``; or the JSON cannot be written.
+        DataError: As ``extract_features``.
+        PrerequisiteError: As ``extract_features``.
+        RunError: As ``extract_features``.
     """
     check_json_path(json_path)
     if root is None:

@@ -105,7 +105,10 @@ def extract_features(
         workers: Processes that work on videos at the same time, at least 1.
 
     Raises:
-        BahError: The data set cannot be opened, weights are missing, or sets of these names were made otherwise.
+        ConfigError: The data set holds no video, or there is no such backbone or detector.
+        DataError: The data set cannot be opened, or weights cannot be read.
+        PrerequisiteError: Weights or a package are missing.
+        RunError: A set of one of these names was made otherwise.
     """
     started = perf_counter()
     dataset, store = open_dataset(target), FeatureStore(out)

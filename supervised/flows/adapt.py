@@ -74,7 +74,10 @@ def adapt(request: AdaptRequest) -> AdaptRecord:
     """Adapt to every target, go on where an earlier start ended, and return the record of it all.
 
     Raises:
-        BahError: Data, features, source and recipe do not go together, or the folder holds another run.
+        ConfigError: Somebody who is named is not in the split, or the source is no model over features of frames.
+        DataError: The data set, features or labels that are needed are not there; or there is nobody to adapt to.
+        PrerequisiteError: The source's model is missing or damaged.
+        RunError: The folder holds another run, another process writes it, or what it holds is damaged.
     """
     dataset, split = dataset_and_split(request.data, request.split)
     store = FeatureStore(request.features)

@@ -22,8 +22,11 @@ DAMAGED += (ValueError, LookupError, TypeError, AttributeError, AssertionError)
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file; nothing in it is executed.
 
+    Args:
+        path: ``.safetensors``, or what ``torch.save`` writes.
+
     Raises:
-        DataError: The file cannot be read without executing anything, or holds no state dict.
+        DataError: It cannot be read as tensors, or holds something else.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -7,7 +7,7 @@ import pytest
 
 from bah_mllm.paper.adaptation_published import person_of_sizes, published_people, published_spreads
 from supervised.adaptation.recipe import METHODS
-from supervised.adaptation.summary import aggregate, judge_target, subgroup_means, trivial_answers
+from supervised.adaptation.summary import judge_target, over_targets, subgroup_means, trivial_answers
 
 COMPLETE = [
     *(("f1", method) for method in ("source_only", "mmd", "sub_based", "nrc", "oracle")),
@@ -28,7 +28,7 @@ def test_the_complete_columns_are_these():
 
 @pytest.mark.parametrize(("metric", "method"), COMPLETE)
 def test_means_and_deviations_of_table_22_follow_from_tables_24_to_26(metric, method):
-    found = aggregate([one.metrics[method][metric] for one in published_people().values()])
+    found = over_targets([one.metrics[method][metric] for one in published_people().values()])
     mean, std = published_spreads()[method][metric]
     assert found.n == 54
     assert found.mean == pytest.approx(mean, abs=1e-4)
@@ -68,8 +68,8 @@ def test_a_group_of_one_person_is_no_group():
 
 
 def test_aggregates_of_few_values_say_what_they_cannot():
-    assert aggregate([None, None]).mean is None
-    assert (aggregate([0.5]).mean, aggregate([0.5]).std) == (0.5, None)
+    assert over_targets([None, None]).mean is None
+    assert (over_targets([0.5]).mean, over_targets([0.5]).std) == (0.5, None)
 
 
 def test_always_saying_ah_beats_every_published_adaptation_on_the_papers_own_frames():
@@ -83,6 +83,6 @@ def test_always_saying_ah_beats_every_published_adaptation_on_the_papers_own_fra
         f1.append(judge_target(labels, answers["all-positive"])["f1"])
         wf1.append(judge_target(labels, answers["all-negative"])["wf1"])
     by_hand = [2 * s.test_ah / (2 * s.test_ah + s.test_n) for s in every_size if s.test_ah]
-    assert aggregate(f1).mean == pytest.approx(sum(by_hand) / 54) == pytest.approx(0.3171, abs=5e-5)
-    assert aggregate(wf1).mean == pytest.approx(0.7151, abs=5e-5)
+    assert over_targets(f1).mean == pytest.approx(sum(by_hand) / 54) == pytest.approx(0.3171, abs=5e-5)
+    assert over_targets(wf1).mean == pytest.approx(0.7151, abs=5e-5)
     assert max(published_spreads()[method]["f1"].mean for method in METHODS if method != "oracle") < 0.3171
