@@ -241,16 +241,14 @@ def _read_trained(checkpoint: Path) -> tuple[Mlp | None, Representation]:
     """Return what ``bah-mllm train`` left: a frame model as it is; any other one as an encoder, and no frame model."""
     folder = _seed_folder(checkpoint)
     record = read_record(folder.parent if (folder.parent / RECORD).exists() else folder)
-    if record.kind != "fusion":
+    if record.inputs is None:
         raise ConfigError(
             f"{checkpoint} holds a {record.kind} model, not one over features of frames.",
             remedy="Give the folder of a recipe of the kind fusion (tcn_visual, lfan ...).",
         )
     model = load_feature_model(folder)
-    standard, features = load_standard(folder), dict(record.recipe["features"])
+    standard, (features, windows) = load_standard(folder), record.inputs
     if isinstance(model, Mlp):
         return model, Representation(features, standard)
     model.requires_grad_(requires_grad=False)
-    windows = record.recipe.get("prediction", {})
-    spans = (windows.get("window_frames"), windows.get("hop_frames"))
-    return None, Representation(features, Standard(), model, standard, *spans)
+    return None, Representation(features, Standard(), model, standard, windows.window_frames, windows.hop_frames)

@@ -11,9 +11,10 @@ from bah_mllm.core.errors import ConfigError
 from supervised.records import MODALITIES
 from supervised.training.cross_entropy import ClassificationSettings
 from supervised.training.loop import LoopSettings
+from supervised.training.predicting import PredictionSettings
 from supervised.training.recipe import TrainingRecipe
 
-__all__ = ["FusionRecipe", "ModelChoice", "PredictionSettings"]
+__all__ = ["FusionRecipe", "ModelChoice"]
 
 
 class ModelChoice(BaseModel):
@@ -30,26 +31,6 @@ class ModelChoice(BaseModel):
     name: str
     variant: Literal["corrected", "faithful"] = "corrected"
     options: dict[str, Any] = Field(default_factory=dict)
-
-
-class PredictionSettings(BaseModel):
-    """How a trained model goes over a video.
-
-    Args:
-        window_frames: Length of a window; None takes the whole video at once.
-        hop_frames: Start to start; overlapping windows are averaged. The window's length where None.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    window_frames: int | None = Field(default=None, ge=1)
-    hop_frames: int | None = Field(default=None, ge=1)
-
-    @model_validator(mode="after")
-    def _no_gaps(self) -> PredictionSettings:
-        if self.hop_frames is not None and self.hop_frames > (self.window_frames or 0):
-            raise ValueError("hop_frames must be at most window_frames, so that every frame is predicted")
-        return self
 
 
 class FusionRecipe(TrainingRecipe):

@@ -55,7 +55,7 @@ class Checkpoints:
     """The files of one training, and the objects whose states they hold.
 
     Args:
-        folder: It is there.
+        folder: Made where it is not there.
         model: Read and written in place, as all that follow.
         optimizer: Of the model.
         scaler: Of losses in fp16.
@@ -97,6 +97,7 @@ class Checkpoints:
         Raises:
             RunError: The checkpoint is damaged or belongs to another model.
         """
+        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / _CHECKPOINT
         if not path.exists():
             return TrainingState()

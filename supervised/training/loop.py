@@ -163,7 +163,6 @@ def fit(
     model.to(shared.device)
     optimizer = _optimizer(strategy.parameter_groups(model), settings)
     scaler = torch.amp.GradScaler(shared.device.type, enabled=settings.precision == "fp16")
-    folder.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(folder, model, optimizer, scaler, strategy)
     state = checkpoints.resume()
     n_resumed = state.next_epoch

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from bah_mllm.core.errors import BahError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "VALIDATION_METRICS",
     "Predicted",
+    "PredictionSettings",
     "RunAbout",
     "frame_probabilities",
     "video_probability",
@@ -73,6 +75,26 @@ class RunAbout:
     split: str | None
     model: Mapping[str, Any]
     notes: Sequence[str] = field(default_factory=tuple)
+
+
+class PredictionSettings(BaseModel):
+    """How a trained model goes over a video.
+
+    Args:
+        window_frames: Length of a window; None takes the whole video at once.
+        hop_frames: Start to start; overlapping windows are averaged. The window's length where None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window_frames: int | None = Field(default=None, ge=1)
+    hop_frames: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _no_gaps(self) -> PredictionSettings:
+        if self.hop_frames is not None and self.hop_frames > (self.window_frames or 0):
+            raise ValueError("hop_frames must be at most window_frames, so that every frame is predicted")
+        return self
 
 
 def frame_probabilities(

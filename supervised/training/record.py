@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,6 +26,7 @@ from bah_mllm.dataset import Dataset
 from bah_mllm.predictions.manifest import package_versions
 from supervised.features.store import FeatureSet, FeatureStore
 from supervised.training.data import training_videos, validation_videos
+from supervised.training.predicting import PredictionSettings
 from supervised.training.recipe import TrainingRecipe
 from supervised.training.requests import TrainRequest
 
@@ -33,6 +34,7 @@ __all__ = [
     "RECORD",
     "DataTrainedOn",
     "FeaturesTrainedOn",
+    "ModelInputs",
     "OverSeeds",
     "TrainRecord",
     "describe_training",
@@ -99,6 +101,18 @@ class OverSeeds(BaseModel):
     n: int
 
 
+class ModelInputs(NamedTuple):
+    """What a model over features takes, whatever its kind.
+
+    Attributes:
+        features: Modality to the name of its feature set, the leading modality first.
+        prediction: How it goes over a video.
+    """
+
+    features: dict[str, str]
+    prediction: PredictionSettings
+
+
 class TrainRecord(BaseModel):
     """What a stranger needs to train the same again, and what came out.
 
@@ -132,6 +146,14 @@ class TrainRecord(BaseModel):
     def kind(self) -> str:
         """Of the recipe."""
         return str(self.recipe.get("kind"))
+
+    @property
+    def inputs(self) -> ModelInputs | None:
+        """What the models take, where they are over features; None of other kinds."""
+        if not self.recipe.get("features"):
+            return None
+        prediction = PredictionSettings.model_validate(self.recipe.get("prediction", {}))
+        return ModelInputs(dict(self.recipe["features"]), prediction)
 
     def with_seed(self, seed: int, metrics: Mapping[str, float]) -> TrainRecord:
         """Return the record with the metrics of a finished seed; those that are no number are left out."""
