@@ -52,7 +52,7 @@ class FollowedFace:
         self.place: np.ndarray | None = None
 
     def among(
-        self, faces: Sequence[Float[np.ndarray, "points 3"]], width: int, height: int
+        self, faces: Sequence[Float[np.ndarray, "_ 3"]], width: int, height: int
     ) -> Float[np.ndarray, "points 3"] | None:
         """Return the mesh points of the followed face among those found; None where there is none.
 

@@ -25,7 +25,7 @@ from bah_mllm.core.engine import Engine
 from bah_mllm.core.errors import ConfigError, DataError, PromptError
 from bah_mllm.core.records import Answer, Transcript, WindowJob, Word
 from bah_mllm.cues.codes import CONFIDENCE
-from bah_mllm.cues.records import CueEvent, in_order
+from bah_mllm.cues.records import SPREAD_KNOWLEDGE, CueEvent, in_order, worded_event
 from bah_mllm.prompting import PromptTemplate, PromptValues, neutralise, render_prompt
 from bah_mllm.prompting.template import parse_template
 from bah_mllm.transcripts import timed_words
@@ -52,12 +52,9 @@ _MAX_REPLY_CHARS = 20_000  # eleven codes with a few quotes each take 2,000
 _MIN_QUOTE_WORDS, _MIN_QUOTE_CHARS = 2, 8  # one of them: "but" would be found anywhere
 _MAX_QUOTE_WORDS = 40  # the prompt asks for fewer than 20; a whole answer as a quote says nothing about when
 _CONFIDENCE = CONFIDENCE["B"]  # what a model reads is usable with care; the table's own grade is that without a model
-_SPREAD_KNOWLEDGE = 0.8  # of times spread over a chunk, which are good to about a second
-_SHORTEST_S = 0.01  # aligners give some words no length
 
 _APOSTROPHES = str.maketrans("", "", "'\u2018\u2019\u02bc`")
 _PIECE = re.compile(r"[^\W_]+")
-_OUTER = ' ,.;:!\u2026"\u00ab\u00bb\u201c\u201d'
 _EMPTY_LIST = re.compile(r"\[\s*\]")
 _UNFINISHED = re.compile(r'\{\s*(?:"[^{}]*)?\Z')
 
@@ -124,7 +121,7 @@ def comb_events(transcript: Transcript, engine: Engine, *, max_new_tokens: int =
     answer = engine.generate([job], max_new_tokens=max_new_tokens)[0][0]
     if answer.reply is None:
         return CombResult(problem=_why_no_reply(answer))
-    knowledge = 1.0 if transcript.words else _SPREAD_KNOWLEDGE
+    knowledge = 1.0 if transcript.words else SPREAD_KNOWLEDGE
     return _read_reply(answer.reply[:_MAX_REPLY_CHARS], words, confidence=_CONFIDENCE * knowledge)
 
 
@@ -249,18 +246,10 @@ class _Said:
 def _event(code: str, words: Sequence[Word], confidence: float) -> CueEvent | None:
     """Return the event of quoted words, or None where their times are no times."""
     start_s, last_s = words[0].start_s, words[-1].stop_s
-    stop_s = max(last_s, start_s + _SHORTEST_S)
-    if not (0 <= start_s <= last_s and start_s < stop_s < math.inf):  # also where any is NaN
+    if not start_s <= last_s < math.inf:  # also where either is NaN
         return None
-    return CueEvent(
-        code=code,
-        start_s=start_s,
-        stop_s=stop_s,
-        strength=2,
-        value=None,
-        usual=None,
-        unit="",
-        confidence=confidence,
-        source="llm",
-        text=" ".join(neutralise(" ".join(word.text for word in words), ()).text.split()).strip(_OUTER),
-    )
+    said = " ".join(neutralise(" ".join(word.text for word in words), ()).text.split())
+    try:
+        return worded_event(code, (start_s, last_s), strength=2, confidence=confidence, source="llm", text=said)
+    except DataError:  # before the start, or so late that adding to it changes nothing
+        return None

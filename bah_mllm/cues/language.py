@@ -15,7 +15,7 @@ from bah_mllm.core.records import Transcript, Word
 from bah_mllm.cues.codes import CODES, CONFIDENCE
 from bah_mllm.cues.lexicons import LANGUAGES, Lexicon, guess_language, lexicon, plain
 from bah_mllm.cues.phrases import Filler, Fillers, find_fillers, phrase_spans
-from bah_mllm.cues.records import CueEvent, in_order
+from bah_mllm.cues.records import SPREAD_KNOWLEDGE, CueEvent, in_order, worded_event
 from bah_mllm.cues.repairs import Repair, RepairKind, Repairs, find_repairs
 from bah_mllm.cues.tokens import PAUSE_S, Token, tokens_of
 from bah_mllm.transcripts import timed_words
@@ -99,7 +99,7 @@ def language_events(transcript: Transcript) -> list[CueEvent]:
     analysis = analyse(words, transcript.language)
     if analysis is None:
         return []
-    knowledge = 1.0 if transcript.words else _SPREAD_KNOWLEDGE
+    knowledge = 1.0 if transcript.words else SPREAD_KNOWLEDGE
     events = [
         _event(marked, analysis, words, knowledge)
         for marked in (
@@ -113,9 +113,6 @@ def language_events(transcript: Transcript) -> list[CueEvent]:
     return in_order(events)
 
 
-_SPREAD_KNOWLEDGE = 0.8  # of times that are good to about a second
-_AROUND_QUOTE = ' ,.;:!\u2026"\u00ab\u00bb\u201c\u201d'
-_SHORTEST_S = 0.01  # aligners give some words no length
 _LONG_SOUND_S, _VERY_LONG_SOUND_S = 0.6, 1.0  # "um" takes about 0.3 s
 
 
@@ -131,19 +128,14 @@ class _Mark(NamedTuple):
 
 
 def _event(mark: _Mark, analysis: Analysis, words: Sequence[Word], knowledge: float) -> CueEvent:
-    start_s = analysis.tokens[mark.first].start_s
     quoted = dict.fromkeys(analysis.tokens[place].word for place in mark.quoted)
-    return CueEvent(
-        code=mark.code,
-        start_s=start_s,
-        stop_s=max(analysis.tokens[mark.last].stop_s, start_s + _SHORTEST_S),
+    return worded_event(
+        mark.code,
+        (analysis.tokens[mark.first].start_s, analysis.tokens[mark.last].stop_s),
         strength=mark.strength,
-        value=None,
-        usual=None,
-        unit="",
         confidence=CONFIDENCE[CODES[mark.code].grade] * mark.certainty * knowledge,
         source="words",
-        text=" ".join(words[place].text.strip() for place in quoted).strip(_AROUND_QUOTE),
+        text=" ".join(words[place].text.strip() for place in quoted),
     )
 
 

@@ -14,7 +14,13 @@ from bah_mllm.core.stretches import TimeSpan
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Baseline", "CueEvent", "Side", "Track", "Usual", "in_order"]
+__all__ = ["SPREAD_KNOWLEDGE", "Baseline", "CueEvent", "Side", "Track", "Usual", "in_order", "worded_event"]
+
+SPREAD_KNOWLEDGE = 0.8
+"""How well word times are known that are only spread over a chunk: they are good to about a second."""
+
+_AROUND_WORDS = ' ,.;:!\u2026"\u00ab\u00bb\u201c\u201d'
+_SHORTEST_S = 0.01
 
 Side = Literal["one", "both", "up", "down", "side"]
 
@@ -125,6 +131,43 @@ class CueEvent:
                 f"{self.confidence}) makes no sense.",
                 remedy="Run `bah-mllm cues extract` again for this video.",
             )
+
+
+def worded_event(
+    code: str,
+    span: TimeSpan,
+    *,
+    strength: int,
+    confidence: float,
+    source: str,
+    text: str,
+) -> CueEvent:
+    """Return an event of spoken words, of some length, without the punctuation around them.
+
+    Args:
+        code: Row of the codebook.
+        span: Start and end in seconds; aligners give some words no length.
+        strength: 1 slight, 2 clear, 3 strong.
+        confidence: 0 to 1.
+        source: ``words`` or ``llm``.
+        text: The words.
+
+    Raises:
+        DataError: The times make no sense.
+    """
+    start_s, stop_s = span
+    return CueEvent(
+        code=code,
+        start_s=start_s,
+        stop_s=max(stop_s, start_s + _SHORTEST_S),
+        strength=strength,
+        value=None,
+        usual=None,
+        unit="",
+        confidence=confidence,
+        source=source,
+        text=text.strip(_AROUND_WORDS),
+    )
 
 
 def in_order(events: Iterable[CueEvent]) -> list[CueEvent]:

@@ -33,7 +33,7 @@ _MIN_GAP_S = 0.1
 _MIN_SPEECH_S = 0.1
 
 
-def levelled(audio: Float[np.ndarray, " samples"], sample_rate_hz: int) -> Float[np.ndarray, " samples"]:
+def levelled(audio: Float[np.ndarray, " samples"], sample_rate_hz: int) -> Float[np.ndarray, " samples_at_16_khz"]:
     """Return a recording at 16 kHz without offset and at one level, so that its gain does not matter to what follows.
 
     Voice activity and pitch confidence depend on the level of their input (the confidence of swift-f0 moves by up to

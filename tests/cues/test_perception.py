@@ -1,9 +1,10 @@
 """When the pictures of a video are looked at, and what comes of it, whoever looks."""
 
 import struct
+import sys
 from collections import defaultdict
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import av
 import numpy as np
@@ -228,7 +229,9 @@ def test_a_missing_mediapipe_is_said_with_what_to_install(monkeypatch):
 
 
 def test_a_mediapipe_that_carries_no_models_is_said(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "mediapipe", SimpleNamespace(__version__="1.2.2"))
+    without_models = ModuleType("mediapipe")
+    without_models.__version__ = "1.2.2"
+    monkeypatch.setitem(sys.modules, "mediapipe", without_models)
     with pytest.raises(PrerequisiteError, match=r"1\.2\.2") as caught:
         MediapipeBackend()
     assert "mediapipe==0.10.21" in caught.value.remedy
