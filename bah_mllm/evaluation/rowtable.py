@@ -165,7 +165,7 @@ _OPTIONAL = ("window_s",)
 _Columns = Mapping[str, Sequence[Any]]
 
 
-def _columns_of_frame(table: Any) -> _Columns:  # noqa: ANN401 - pandas is not imported here
+def _columns_of_frame(table: pd.DataFrame) -> _Columns:
     missing = [name for name in _NEEDED if name not in table.columns]
     if missing:
         raise DataError(

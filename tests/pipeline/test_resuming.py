@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -146,3 +147,17 @@ def test_a_restored_video_of_another_frame_rate_leaves_no_failure_behind(
     assert bah(*arguments)[0] == 0
     rows = [row for row in read_run(tmp_path / "run") if question_of(row) == 1]
     assert [(row.start_frame, row.stop_frame, row.status.value) for row in rows] == [(0, 30, "ok"), (30, 60, "ok")]
+
+
+def test_a_run_that_another_model_began_is_refused_and_kept(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    arguments = run_arguments(pristine_root, tmp_path / "run", "--prompt", "simple", "--window", 24)
+    assert bah(*arguments, "--limit", 1)[0] == 0
+    manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+    manifest["engine"]["checkpoint"] = "another"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(manifest))
+    before = (tmp_path / "run" / "predictions.jsonl").read_bytes()
+    code, _, stderr = bah(*arguments)
+    assert code == 2
+    assert "was made with checkpoint = 'another', but now checkpoint = 'video'" in stderr
+    assert "load the same model" in stderr
+    assert (tmp_path / "run" / "predictions.jsonl").read_bytes() == before
