@@ -7,5 +7,6 @@ ruff check .
 mypy
 lint-imports
 python scripts/check_raises.py
+python scripts/check_lengths.py
 python scripts/write_docs.py --check
 python scripts/write_published_numbers.py --check

@@ -153,11 +153,7 @@ def fit(
         NotFiniteError: The loss is not finite.
         RunError: The checkpoint is damaged or belongs to another model.
     """
-    if settings.select != "last" and validate is None:
-        raise ConfigError(
-            f"Epochs cannot be selected by {settings.select!r}: there is nothing to validate on.",
-            remedy="Give a validation split with labels, or add --set loop.select=last.",
-        )
+    _check_selection(settings, can_validate=validate is not None)
     shared = Processes.current(settings.device)
     quiet = quiet or not shared.is_first
     model.to(shared.device)
@@ -187,6 +183,14 @@ def fit(
     checkpoints.load_selected(state)
     model.eval()
     return Fitted(state.next_epoch, state.selected_epoch, state.history, n_resumed)
+
+
+def _check_selection(settings: LoopSettings, *, can_validate: bool) -> None:
+    if settings.select != "last" and not can_validate:
+        raise ConfigError(
+            f"Epochs cannot be selected by {settings.select!r}: there is nothing to validate on.",
+            remedy="Give a validation split with labels, or add --set loop.select=last.",
+        )
 
 
 def lr_factor(settings: LoopSettings, step: int, *, steps_per_epoch: int) -> float:

@@ -37,11 +37,13 @@ def gains(problem: str, tmp_path: Path, *methods: str) -> dict[str, float]:
     return {method: bench.accuracy(method) - start for method in methods}
 
 
+@pytest.mark.slow
 def test_alignment_gains_on_a_turned_target(tmp_path):
     found = gains("T1", tmp_path, "mmd", "sub_based")
     assert min(found.values()) > 0
 
 
+@pytest.mark.slow
 def test_aligning_to_the_prior_recovers_what_the_uniform_diversity_costs(tmp_path):
     found = gains("T3", tmp_path, "shot", "shot_prior")
     assert found["shot_prior"] > found["shot"] + 8

@@ -89,6 +89,7 @@ def test_on_people_the_papers_values_stand_beside_ours(tmp_path, features, sourc
     assert "| 35-44 (paper, n = 14) |" in table
 
 
+@pytest.mark.slow
 def test_the_experiments_command_makes_the_papers_tables(bah, tmp_path, features, source):
     quick = ["loop.epochs=1", "features.visual=made-up", "sub_based:subject_stage.loop.epochs=1"]
     options = [part for one in quick for part in ("--set", one)]

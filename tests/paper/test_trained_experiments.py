@@ -138,6 +138,7 @@ def test_table_7_has_each_fusion_corrected_and_faithful_and_table_17_shares_them
     assert weights_written(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 def test_the_papers_numbers_do_not_stand_beside_the_demo_set_other_splits_or_other_data(
     paper_root: tuple[Path, Path], tmp_path: Path
 ) -> None:

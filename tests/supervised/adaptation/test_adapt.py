@@ -54,6 +54,7 @@ def test_metrics_by_target_are_those_of_its_rows(run, tmp_path, demo):
     assert metrics["ap"] == pytest.approx(average_precision_score(labels, p))
 
 
+@pytest.mark.slow
 def test_the_oracle_learns_what_the_source_does_not_know(run, tmp_path):
     record = run("oracle", tmp_path / "run", "loop.epochs=20")
     systems = record["summary"]["systems"]

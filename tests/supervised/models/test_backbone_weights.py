@@ -44,7 +44,8 @@ class TestWeights:
         assert backbone.weights_digest != before
 
     @pytest.mark.parametrize(
-        ("model_type", "reduce_dim", "name"), [("resnet18", 64, "resnet18"), ("APVIT", "None", "apvit")]
+        ("model_type", "reduce_dim", "name"),
+        [("resnet18", 64, "resnet18"), pytest.param("APVIT", "None", "apvit", marks=pytest.mark.slow)],
     )
     def test_a_folder_of_the_authors_is_read(self, tmp_path, model_type, reduce_dim, name):
         theirs = Backbone(name, reduce_dim=64 if reduce_dim == 64 else None)
@@ -76,6 +77,7 @@ class TestWeights:
             body["body.7.res_layer.1.weight"],
         )
 
+    @pytest.mark.slow
     def test_a_face_recogniser_starts_the_extractor_of_apvit(self, tmp_path, capsys):
         body = Backbone("ir50").model.state_dict()
         torch.save(body, tmp_path / "ir50.pth")

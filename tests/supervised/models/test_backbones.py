@@ -159,7 +159,7 @@ def test_what_is_no_batch_of_faces_is_refused(wrong):
         build_backbone("tiny", random=True)(wrong)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "ir50", "apvit"])
+@pytest.mark.parametrize("name", ["resnet18", "ir50", pytest.param("apvit", marks=pytest.mark.slow)])
 def test_a_face_has_the_same_features_alone_and_in_a_batch(name):
     torch.manual_seed(0)
     backbone = build_backbone(name, random=True)
@@ -215,6 +215,7 @@ class TestApvit:
         assert counts[0::2] == [161, 161, 161, 161, 161, 145, 130, 117]
         assert counts[1::2] == [161, 161, 161, 161, 145, 130, 117, 105]
 
+    @pytest.mark.slow
     def test_without_pooling_it_is_a_plain_transformer(self):
         torch.manual_seed(0)
         vit = APViT(n_keep=196, keep_rate=1.0).eval().vit
