@@ -11,7 +11,7 @@ from bah_mllm.core.stretches import Stretch, TimeSpan, overlap_s, stretches, wit
 from bah_mllm.cues.records import Baseline, CueEvent, Side, Track
 from bah_mllm.cues.rules import (
     STRONG,
-    Rule,
+    EventRule,
     Seen,
     abs_within,
     all_of,
@@ -56,7 +56,7 @@ def _swings(seen: Seen) -> list[CueEvent]:
         usual = seen.usual(f"{name}_band")
         assert usual is not None
         gate = max(_MIN_SWING_DEG[name], _OWN_SWINGS * usual.spread)
-        rule = Rule(code, f"{name}_band", "deg")
+        rule = EventRule(code, f"{name}_band", "deg")
         for stretch in _alternations(seen.t_s(name), values, gate):
             part = slice(stretch.start, stretch.stop)
             amplitude = of_known(np.std, values[part])
@@ -103,7 +103,7 @@ def _look_away(seen: Seen) -> list[CueEvent]:
     is_aside = np.nan_to_num(np.abs(yaw) / 12) >= np.nan_to_num(np.abs(pitch) / 10)
     found = []
     for name, part in (("head_yaw", is_aside), ("head_pitch", ~is_aside)):
-        rule = Rule("body.look_away", name, "deg")
+        rule = EventRule("body.look_away", name, "deg")
         found += events_where(seen, rule, np.where(part, score, 0.0), side=direction, unless=swinging)
     return found
 
@@ -112,7 +112,7 @@ def _tilt(seen: Seen) -> list[CueEvent]:
     """Tilt: head more than 8 degrees to one shoulder for 0.7 s; to the other one, it is another tilt."""
     if not seen.has("head_roll"):
         return []
-    rule, roll = Rule("body.tilt", "head_roll", "deg", min_s=0.7), seen.d("head_roll")
+    rule, roll = EventRule("body.tilt", "head_roll", "deg", min_s=0.7), seen.d("head_roll")
     return [event for score in (roll / 8, -roll / 8) for event in events_where(seen, rule, score, side="side")]
 
 
@@ -132,7 +132,7 @@ def _throw(seen: Seen) -> list[CueEvent]:
         turn_deg = float(np.linalg.norm(after - before))
         height = of_known(np.max, speed[stretch.start : stretch.stop]) / 120
         if turn_deg > 20 and height >= 1.8:  # 216 degrees a second: strong, a quick look aside stays below
-            found.append(event_at(seen, Rule("body.throw", "head_yaw", "deg"), stretch, STRONG))
+            found.append(event_at(seen, EventRule("body.throw", "head_yaw", "deg"), stretch, STRONG))
     return found
 
 
@@ -150,7 +150,7 @@ def _sigh(seen: Seen) -> list[CueEvent]:
         return []
     # 0.05 widths are about 2 cm; half of that is what a person's shoulders do in usual breathing.
     score = -seen.d("shoulder_y") / seen.centre("shoulder_width") / 0.05 * STRONG
-    rule = Rule("body.sigh", "shoulder_y", "heights", source="pose", min_s=0.6, max_s=4.0)
+    rule = EventRule("body.sigh", "shoulder_y", "heights", source="pose", min_s=0.6, max_s=4.0)
     return [event for event in events_where(seen, rule, score) if overlap_s(event.span, seen.breaths)]
 
 
@@ -164,14 +164,14 @@ def _shrug(seen: Seen) -> list[CueEvent]:
         abs_within(seen.d("shoulder_width") / seen.centre("shoulder_width", at_least=1e-3), 0.08),
         abs_within(seen.at("head_pitch", t_s), _LEVEL_DEG),
     )
-    return events_where(seen, Rule("body.shrug", "neck", "widths", source="pose", min_s=0.4, max_s=2.4), score)
+    return events_where(seen, EventRule("body.shrug", "neck", "widths", source="pose", min_s=0.4, max_s=2.4), score)
 
 
 def _hands(seen: Seen) -> list[CueEvent]:
     """Hands: faster than this person's hands usually are (z above 2.5), for 0.4 s."""
     if not seen.has("hand_speed"):
         return []
-    rule = Rule("body.hands", "hand_speed", "spans/s", source="hands", min_s=0.4)
+    rule = EventRule("body.hands", "hand_speed", "spans/s", source="hands", min_s=0.4)
     return events_where(seen, rule, seen.z("hand_speed") / 2.5, unless=seen.found("body.scratch"))
 
 
@@ -182,13 +182,13 @@ def _posture(seen: Seen) -> list[CueEvent]:
         width = seen.centre("shoulder_width", at_least=1e-3)
         shift = np.hypot(seen.d("shoulder_x"), seen.d("shoulder_y")) / width
         score = any_of(shift / 0.12, np.abs(seen.d("shoulder_roll")) / 6)
-        rule = Rule("body.posture", "shoulder_x", "heights", source="pose", also=("shoulder_y",), min_s=0.4)
+        rule = EventRule("body.posture", "shoulder_x", "heights", source="pose", also=("shoulder_y",), min_s=0.4)
         found += events_where(seen, rule, score, unless=seen.found("body.shrug"))
     if seen.has("face_size"):
         score = np.abs(seen.d("face_size")) / seen.centre("face_size", at_least=1e-3) / 0.08
         covered = [event.span for event in found]
         unless = covered + seen.found("body.look_away", "body.shake", "body.nod")
-        found += events_where(seen, Rule("body.posture", "face_size", "heights", min_s=0.4), score, unless=unless)
+        found += events_where(seen, EventRule("body.posture", "face_size", "heights", min_s=0.4), score, unless=unless)
     return found
 
 
@@ -197,7 +197,7 @@ def _scratch(seen: Seen) -> list[CueEvent]:
     if "hand_face" not in seen.tracks or not seen.has("hand_speed"):
         return []
     score = 1.2 / np.maximum(seen.tracks["hand_face"].values, 0.2)
-    rule = Rule("body.scratch", "hand_face", "spans", source="hands", min_s=0.4)
+    rule = EventRule("body.scratch", "hand_face", "spans", source="hands", min_s=0.4)
     found = []
     for event in events_where(seen, rule, score):
         during = within(seen.t_s("hand_speed"), [event.span])
@@ -221,7 +221,7 @@ def _restless(seen: Seen) -> list[CueEvent]:
         part = z[start:stop]
         if np.isfinite(part).mean() > 0.8 and t_s[stop - 1] - t_s[start] > 0.8 * _RESTLESS_S:
             score[k] = of_known(np.median, part) / 2
-    return events_where(seen, Rule("body.restless", "shoulder_speed", "widths/s", source="pose", min_s=1.0), score)
+    return events_where(seen, EventRule("body.restless", "shoulder_speed", "widths/s", source="pose", min_s=1.0), score)
 
 
 # Order matters: a row that another one must give way to comes before it.

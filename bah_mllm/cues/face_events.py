@@ -12,7 +12,7 @@ from bah_mllm.cues import face
 from bah_mllm.cues.records import Baseline, CueEvent, Side, Track
 from bah_mllm.cues.rules import (
     STRONG,
-    Rule,
+    EventRule,
     Seen,
     abs_within,
     all_of,
@@ -56,7 +56,7 @@ def _blinks(seen: Seen) -> list[CueEvent]:
     """Blinks: both eyes dip below 0.35 of their usual opening, for less than 0.4 s; not the flutter of closed ones."""
     if not seen.has("eye_left", "eye_right"):
         return []
-    rule, closed = Rule("face.blink", "eye_left", "ratio"), seen.found("face.close_2")
+    rule, closed = EventRule("face.blink", "eye_left", "ratio"), seen.found("face.close_2")
     dips = [dip for dip in face.blinks(_openness(seen)) if not overlap_s(dip.span, closed)]
     return [event_at(seen, rule, dip, 1.0) for dip in dips]
 
@@ -71,7 +71,7 @@ def _eyes_closed(seen: Seen) -> list[CueEvent]:
     openness = _openness(seen).values
     is_down = ~abs_within(np.maximum(seen.d("head_pitch"), 0), 10)
     score = np.where(is_down, 0.25, 0.45) / np.maximum(openness, 0.02)
-    rule = Rule("face.close_2", "eye_left", "ratio", min_s=0.4)
+    rule = EventRule("face.close_2", "eye_left", "ratio", min_s=0.4)
     # Shut is shut: clear at most, whatever is left.
     found = events_where(seen, rule, np.minimum(score, 2.0), side="both")
     t_s = seen.t_s("eye_left")
@@ -85,7 +85,7 @@ def _blinks_often(seen: Seen) -> list[CueEvent]:
     n_usual = max(seen.centre("blink_rate") / 6, 1.0)
     # Square roots of counts spread alike whatever the rate (Anscombe 1948); a plain z takes 3 for 1 as unusual.
     score = np.sqrt(np.maximum(seen.tracks["blink_rate"].values, 0) / 6 + 0.375) - np.sqrt(n_usual + 0.375)
-    return events_where(seen, Rule("face.close_2", "blink_rate", "/min", min_s=2.0), score)
+    return events_where(seen, EventRule("face.close_2", "blink_rate", "/min", min_s=2.0), score)
 
 
 def _one_eye_closed(seen: Seen) -> list[CueEvent]:
@@ -100,7 +100,7 @@ def _one_eye_closed(seen: Seen) -> list[CueEvent]:
     covered = seen.found("body.scratch")
     found = []
     for closed, other in (("eye_left", "eye_right"), ("eye_right", "eye_left")):
-        rule = Rule("face.close_1", closed, "ratio", min_s=0.1, max_s=3.0)
+        rule = EventRule("face.close_1", closed, "ratio", min_s=0.1, max_s=3.0)
         score = all_of(0.4 / np.maximum(shares[closed], 0.02), shares[other] > 0.75, is_frontal)
         found += events_where(seen, rule, score, side="one", unless=covered)
     return found
@@ -114,7 +114,7 @@ def _squint(seen: Seen) -> list[CueEvent]:
     lids_up = (seen.z("lid_left") + seen.z("lid_right")) / 2
     is_down = (seen.d("gaze_y") > 0.04) | (seen.d("head_pitch") > 8)
     score = all_of(0.2 / np.maximum(1 - openness, 0.01) < 1, openness > 0.5, lids_up / 2, ~is_down)
-    return events_where(seen, Rule("face.squint", "eye_left", "ratio", min_s=0.4), score, side="both")
+    return events_where(seen, EventRule("face.squint", "eye_left", "ratio", min_s=0.4), score, side="both")
 
 
 def _frown(seen: Seen) -> list[CueEvent]:
@@ -128,7 +128,7 @@ def _frown(seen: Seen) -> list[CueEvent]:
         abs_within(seen.d("head_pitch"), _LEVEL_DEG),
     )
     # Eyes pressed shut draw the brows together as well.
-    return events_where(seen, Rule("face.frown", "brow_gap", "spans"), score, unless=seen.found("face.close_2"))
+    return events_where(seen, EventRule("face.frown", "brow_gap", "spans"), score, unless=seen.found("face.close_2"))
 
 
 def _eyebrow(seen: Seen) -> list[CueEvent]:
@@ -137,7 +137,7 @@ def _eyebrow(seen: Seen) -> list[CueEvent]:
         return []
     left, right = seen.z("brow_left"), seen.z("brow_right")
     is_straight = abs_within(seen.d("head_pitch"), _LEVEL_DEG) & abs_within(seen.d("head_yaw"), _FRONTAL_DEG)
-    rule = Rule("face.eyebrow", "brow_left", "spans", also=("brow_right",))
+    rule = EventRule("face.eyebrow", "brow_left", "spans", also=("brow_right",))
 
     def one_or_both(part: slice) -> Side:
         smaller = of_known(np.median, np.minimum(left[part], right[part]))
@@ -161,7 +161,7 @@ def _gaze(seen: Seen) -> list[CueEvent]:
         return "side" if aside > abs(up) else "down" if up > 0 else "up"
 
     before = seen.found("face.eye_roll", *_HEAD_MOVES)
-    rule = Rule("face.gaze", "gaze_x", "eyes", also=("gaze_y",))
+    rule = EventRule("face.gaze", "gaze_x", "eyes", also=("gaze_y",))
     return events_where(seen, rule, score, side=direction, unless=before)
 
 
@@ -177,7 +177,7 @@ def _eye_roll(seen: Seen) -> list[CueEvent]:
         height = min(sweep / 0.12, of_known(np.max, y[stretch.start : stretch.stop]) / 0.06)
         # Twice the thresholds are about all that an iris can do: strong here.
         if height >= 1.8 and stretch.length_s < 1.2:
-            found.append(event_at(seen, Rule("face.eye_roll", "gaze_y", "eyes"), stretch, STRONG))
+            found.append(event_at(seen, EventRule("face.eye_roll", "gaze_y", "eyes"), stretch, STRONG))
     return found
 
 
@@ -187,7 +187,7 @@ def _open_wide(seen: Seen) -> list[CueEvent]:
         return []
     both = np.minimum(seen.z("eye_left"), seen.z("eye_right"))
     score = all_of(both / 2.5, abs_within(seen.d("head_pitch"), _LEVEL_DEG))
-    return events_where(seen, Rule("face.open", "eye_left", "ratio"), score, side="both")
+    return events_where(seen, EventRule("face.open", "eye_left", "ratio"), score, side="both")
 
 
 def _smile(seen: Seen) -> list[CueEvent]:
@@ -213,7 +213,7 @@ def _smile(seen: Seen) -> list[CueEvent]:
     def one_or_both(part: slice) -> Side:
         return "one" if abs(of_known(np.median, left[part] - right[part])) > 2 else "both"
 
-    return events_where(seen, Rule("face.smile", "mouth_width", "spans", min_s=0.4), score, side=one_or_both)
+    return events_where(seen, EventRule("face.smile", "mouth_width", "spans", min_s=0.4), score, side=one_or_both)
 
 
 def _pout(seen: Seen) -> list[CueEvent]:
@@ -226,7 +226,7 @@ def _pout(seen: Seen) -> list[CueEvent]:
         seen.z("mouth_opening") < 1.5,
         _is_quiet_mouth(seen),
     )
-    rule = Rule("face.pout", "mouth_width", "spans", also=("corner_left", "corner_right"), min_s=0.4)
+    rule = EventRule("face.pout", "mouth_width", "spans", also=("corner_left", "corner_right"), min_s=0.4)
     return events_where(seen, rule, score, unless=seen.found("face.smile"))
 
 
@@ -236,7 +236,7 @@ def _lip_press(seen: Seen) -> list[CueEvent]:
         return []
     score = all_of(-seen.z("lip_thickness") / 2.5, seen.z("mouth_opening") < 1, _is_quiet_mouth(seen))
     before = seen.found("face.smile", "face.pout")
-    return events_where(seen, Rule("face.lip_press", "lip_thickness", "spans", min_s=0.4), score, unless=before)
+    return events_where(seen, EventRule("face.lip_press", "lip_thickness", "spans", min_s=0.4), score, unless=before)
 
 
 def _hanging(seen: Seen) -> list[CueEvent]:
@@ -244,7 +244,7 @@ def _hanging(seen: Seen) -> list[CueEvent]:
     if not _has_mouth(seen):
         return []
     score = all_of(seen.z("mouth_opening") / 3, _is_quiet_mouth(seen))
-    rule = Rule("face.hanging", "mouth_opening", "spans", min_s=0.6)
+    rule = EventRule("face.hanging", "mouth_opening", "spans", min_s=0.6)
     return events_where(seen, rule, score, unless=seen.found("face.smile"))
 
 
@@ -254,7 +254,7 @@ def _mouth(seen: Seen) -> list[CueEvent]:
         return []
     lopsided = np.abs(seen.z("corner_left") - seen.z("corner_right")) / np.sqrt(2)
     score = all_of(any_of(lopsided, seen.z("lip_thickness")) / 3, _is_quiet_mouth(seen))
-    rule = Rule("face.mouth", "lip_thickness", "spans", also=("corner_left", "corner_right"), min_s=0.4)
+    rule = EventRule("face.mouth", "lip_thickness", "spans", also=("corner_left", "corner_right"), min_s=0.4)
     rows = ("face.smile", "face.pout", "face.lip_press", "face.hanging")
     return events_where(seen, rule, score, unless=seen.found(*rows))
 

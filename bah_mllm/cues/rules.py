@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STRONG",
+    "EventRule",
     "Measured",
-    "Rule",
     "Seen",
     "abs_within",
     "all_of",
@@ -182,7 +182,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class EventRule:
     """How the events of one rule are made from its score.
 
     Args:
@@ -222,7 +222,7 @@ class Measured(NamedTuple):
 
 def events_where(
     seen: Seen,
-    rule: Rule,
+    rule: EventRule,
     score: Float[np.ndarray, " samples"],
     *,
     side: Callable[[slice], Side | None] | Side | None = None,
@@ -252,7 +252,7 @@ def events_where(
     return found
 
 
-def event_at(seen: Seen, rule: Rule, stretch: Stretch, height: float, *, side: Side | None = None) -> CueEvent:
+def event_at(seen: Seen, rule: EventRule, stretch: Stretch, height: float, *, side: Side | None = None) -> CueEvent:
     """Return the event of one stretch, with the value of its signal that is furthest off the usual.
 
     Args:
