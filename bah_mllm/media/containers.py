@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from bah_mllm.core.errors import MediaError
 
-__all__ = ["audio_stream", "decode", "open_media", "packets", "video_stream"]
+__all__ = ["audio_stream", "decode", "open_media", "packets", "video_stream", "video_streams"]
 
 # Demuxers a media file may ask for. FFmpeg chooses by content, whatever the name: without this list a text file named
 # .mp4 could be a playlist that opens other files or addresses.
@@ -47,19 +48,47 @@ def open_media(path: Path) -> Iterator[Any]:
 
 
 def video_stream(container: Any, path: Path) -> Any:  # noqa: ANN401 - PyAV has no types we can rely on
-    """Return the first stream of moving pictures.
+    """Return the stream of moving pictures that FFmpeg would play: one that moves, marked as default, the largest.
 
     Raises:
         MediaError: There is none (a cover picture of a sound file is none).
     """
+    streams = video_streams(container)
+    if not streams:
+        raise MediaError(f"{path} holds no video that can be decoded.", remedy="Give a file with a video stream.")
+    if len(streams) > 1:
+        moving = _moving(path, {stream.index for stream in streams})
+        streams.sort(key=lambda stream: (-(stream.index in moving), *_preference(stream)))
+    # Slices in parallel, not frames: that would give other pictures of damaged files from run to run.
+    streams[0].thread_type = "SLICE"
+    return streams[0]
+
+
+def video_streams(container: Any) -> list[Any]:  # noqa: ANN401
+    """Return all streams of pictures that can be decoded, but those marked as cover pictures."""
     import av.stream
 
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
-            # Slices in parallel, not frames: that would give other pictures of damaged files from run to run.
-            stream.thread_type = "SLICE"
-            return stream
-    raise MediaError(f"{path} holds no video that can be decoded.", remedy="Give a file with a video stream.")
+    cover = av.stream.Disposition.attached_pic
+    return [one for one in container.streams.video if not one.disposition & cover and one.codec_context is not None]
+
+
+def _preference(stream: Any) -> tuple[int, int, int]:  # noqa: ANN401
+    import av.stream
+
+    codec = stream.codec_context
+    is_default = bool(stream.disposition & av.stream.Disposition.default)
+    return -is_default, -(codec.width or 0) * (codec.height or 0), stream.index
+
+
+def _moving(path: Path, candidates: set[int]) -> set[int]:
+    """Return which streams have more than one picture: a cover that nobody marked as one has a single one."""
+    seen: Counter[int] = Counter()
+    with open_media(path) as container:
+        for packet in packets(container, *(container.streams[index] for index in sorted(candidates))):
+            seen[packet.stream_index] += 1
+            if min(seen[index] for index in candidates) > 1:
+                break
+    return {index for index, n in seen.items() if n > 1}
 
 
 def audio_stream(container: Any) -> Any | None:  # noqa: ANN401

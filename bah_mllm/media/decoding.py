@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,13 @@ import numpy as np
 
 from bah_mllm.core.errors import ConfigError, MediaError
 from bah_mllm.core.records import Clip
-from bah_mllm.core.timeline import Window, time_of
-from bah_mllm.media.containers import decode, open_media, video_stream
+from bah_mllm.core.timeline import Window
+from bah_mllm.media.containers import open_media, video_stream
+from bah_mllm.media.numbering import shown_frames
 from bah_mllm.media.probe import MediaInfo, probe
-from bah_mllm.media.resizing import RESIZERS
+from bah_mllm.media.resizing import RESIZERS, pixel_aspect_of
 from bah_mllm.media.sampling import SAMPLERS, SampledIndices, sample_indices
+from bah_mllm.media.timing import growing_times
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -70,6 +71,7 @@ class DecodeReport:
     Args:
         n_frames: Frames that really decode; None until the end is reached, or where no window is planned.
         n_corrupt: Packets that did not decode, and frames that the decoder marks as damaged.
+        n_missing: Frames in the middle that do not decode, each shown by the one before it.
         frames_decoded: Frames decoded, over all passes.
         frames_converted: Frames converted and resized, over all passes.
         passes: Times the file was read: 1, or 2 where the true count of frames was not the planned one.
@@ -77,6 +79,7 @@ class DecodeReport:
 
     n_frames: int | None = None
     n_corrupt: int = 0
+    n_missing: int = 0
     frames_decoded: int = 0
     frames_converted: int = 0
     passes: int = 0
@@ -109,7 +112,7 @@ def read_clips(
         MediaError: The file cannot be read, or none of it decodes.
     """
     info = probe(path) if info is None else info
-    reader = _Reader(path, spec, info.fps, DecodeReport() if report is None else report)
+    reader = _Reader(path, spec, DecodeReport() if report is None else report)
     planned = frozenset(plan(info.n_frames))
     if not planned:
         return
@@ -140,7 +143,6 @@ class _Reader:
 
     path: Path
     spec: ClipSpec
-    fps: float | None
     report: DecodeReport
     kept: dict[int, tuple[np.ndarray, float]] = field(default_factory=dict)
     n_waiting: Counter[int] = field(default_factory=Counter)
@@ -180,22 +182,23 @@ class _Reader:
 
         resize, reformatter = RESIZERS[self.spec.resize], av.video.reformatter.VideoReformatter()
         self.report.passes += 1
-        self.report.n_corrupt = 0
+        self.report.n_corrupt = self.report.n_missing = 0
         stream = video_stream(container, self.path)
-        k, start = 0, None
-        for frame in decode(container, stream):
-            if frame is None:
+        times, pixel_aspect = growing_times(stream), pixel_aspect_of(stream)
+        k = 0
+        for shown in shown_frames(container, stream, self.path):
+            if shown is None:
                 self.report.n_corrupt += 1
                 continue
-            self.report.n_corrupt += bool(frame.is_corrupt)
-            self.report.frames_decoded += 1
-            start = frame.pts if k == 0 else start
+            self.report.n_missing += shown.is_stand_in
+            self.report.n_corrupt += bool(shown.frame.is_corrupt) and not shown.is_stand_in
+            self.report.frames_decoded += not shown.is_stand_in
             picture = None
             if k in self.n_waiting:
-                self._refuse_elongated(frame)
-                picture = resize(frame, self.spec.size_px, reformatter)
+                self._refuse_elongated(shown.frame)
+                picture = resize(shown.frame, self.spec.size_px, reformatter, pixel_aspect)
                 self.report.frames_converted += 1
-            yield picture, self._time_s(frame.pts, k, start, stream.time_base)
+            yield picture, times.time_of(shown.pts, shown.dts)
             k += 1
 
     def _take(self, sample: SampledIndices) -> Clip:
@@ -211,12 +214,6 @@ class _Reader:
             if not self.n_waiting[index]:
                 del self.kept[index]
         return clip
-
-    def _time_s(self, ticks: int | None, k: int, start: int | None, time_base: Fraction) -> float:
-        """Return seconds from the first frame: by the frame's own time, else by its number; nan where unknowable."""
-        if ticks is not None and start is not None:
-            return float((ticks - start) * time_base)
-        return time_of(k, fps=self.fps) if self.fps else float("nan")
 
     def _refuse_elongated(self, frame: Any) -> None:  # noqa: ANN401
         if max(frame.width, frame.height) > _MAX_ASPECT * min(frame.width, frame.height):

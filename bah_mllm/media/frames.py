@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bah_mllm.core.errors import MediaError
-from bah_mllm.media.containers import decode, open_media, video_stream
-from bah_mllm.media.resizing import upright_rgb
+from bah_mllm.media.containers import open_media, video_stream
+from bah_mllm.media.numbering import shown_frames
+from bah_mllm.media.resizing import SQUARE, pixel_aspect_of, upright_rgb
+from bah_mllm.media.timing import growing_times
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, UInt8
@@ -21,8 +24,6 @@ __all__ = ["DAMAGED", "FramePass", "frame_times", "read_frames"]
 DAMAGED = "damaged or cut off"
 """How ``FramePass.damage`` begins."""
 
-_USUAL_STEP_S = 1 / 24  # between frames without times
-_MAX_STEP_S = 3600.0  # a gap of more than an hour between two frames is a broken time
 _WHOLE_SHARE, _WHOLE_LACK_S = 0.9, 1.0  # less than both below the header's length is whole: the last frame may stand
 
 
@@ -39,9 +40,9 @@ def read_frames(path: Path | FramePass) -> Iterator[tuple[UInt8[np.ndarray, "hei
     """
     import av.video.reformatter
 
-    reformatter = av.video.reformatter.VideoReformatter()
-    for frame, t_s in _as_pass(path).frames():
-        yield upright_rgb(frame, reformatter), t_s
+    reformatter, pass_ = av.video.reformatter.VideoReformatter(), _as_pass(path)
+    for frame, t_s in pass_.frames():
+        yield upright_rgb(frame, reformatter, pass_.pixel_aspect), t_s
 
 
 def frame_times(path: Path | FramePass) -> Float64[np.ndarray, " frames"]:
@@ -70,59 +71,53 @@ class FramePass:
         path: A video file.
         n_frames: Frames that decode, so far.
         n_corrupt: Packets that did not decode, and frames that the decoder marks as damaged, so far.
-        last_s: Time of the last frame.
-        step_s: Time between the last two frames, or the usual one.
+        n_missing: Frames in the middle that do not decode, each shown by the one before it, so far.
+        end_s: End of the last frame.
         header_s: Length that the header states; None where it states none, or before ``frames`` runs.
+        pixel_aspect: Width of a pixel over its height; 1 before ``frames`` runs.
     """
 
     path: Path
     n_frames: int = 0
     n_corrupt: int = 0
-    last_s: float = 0.0
-    step_s: float = _USUAL_STEP_S
+    n_missing: int = 0
+    end_s: float = 0.0
     header_s: float | None = None
+    pixel_aspect: Fraction = SQUARE
 
     @property
     def damage(self) -> str:
         """What shows so far that the file is not whole, as one clause; ``""`` where nothing does."""
         found = [f"{self.n_corrupt:,} packets or frames do not decode"] if self.n_corrupt else []
-        end_s = self.last_s + self.step_s
-        if self.header_s is not None and end_s < min(_WHOLE_SHARE * self.header_s, self.header_s - _WHOLE_LACK_S):
-            found.append(f"{end_s:.1f} of {self.header_s:.1f} s decode")
+        if self.n_missing:
+            found.append(f"{self.n_missing:,} frames in the middle are lacking, and the one before each stands for it")
+        if self.header_s is not None and self.end_s < min(_WHOLE_SHARE * self.header_s, self.header_s - _WHOLE_LACK_S):
+            found.append(f"{self.end_s:.1f} of {self.header_s:.1f} s decode")
         return f"{DAMAGED}: {', '.join(found)}" if found else ""
 
     def frames(self) -> Iterator[tuple[Any, float]]:
-        """Yield every frame that decodes, as PyAV has it, with its time in seconds.
+        """Yield every frame, as PyAV has it, with its time in seconds.
 
-        The first frame is at 0 s and times grow; a frame without a time, or with one that is not after the last, is
-        one usual step later.
+        The first frame is at 0 s and times grow (see ``GrowingTimes``). One in the middle that does not decode is shown
+        by the one before it, so that numbers stay those of the file.
 
         Raises:
             MediaError: The file cannot be read.
         """
         with open_media(self.path) as container:
             stream = video_stream(container, self.path)
-            self.header_s = _header_s(container, stream)
-            origin = None
-            for frame in decode(container, stream):
-                if frame is None:
+            self.header_s, self.pixel_aspect = _header_s(container, stream), pixel_aspect_of(stream)
+            times = growing_times(stream)
+            for shown in shown_frames(container, stream, self.path):
+                if shown is None:
                     self.n_corrupt += 1
                     continue
-                self.n_corrupt += bool(frame.is_corrupt)
-                origin = frame.pts if self.n_frames == 0 else origin
-                has_time = frame.pts is not None and origin is not None
-                yield frame, self._advance(float((frame.pts - origin) * stream.time_base) if has_time else None)
-
-    def _advance(self, t_s: float | None) -> float:
-        self.n_frames += 1
-        if self.n_frames == 1:
-            return 0.0
-        if t_s is None or not 1e-3 < t_s - self.last_s < _MAX_STEP_S:
-            t_s = self.last_s + self.step_s
-        else:
-            self.step_s = min(t_s - self.last_s, 1.0)
-        self.last_s = t_s
-        return t_s
+                self.n_frames += 1
+                self.n_missing += shown.is_stand_in
+                self.n_corrupt += bool(shown.frame.is_corrupt) and not shown.is_stand_in
+                t_s = times.time_of(shown.pts, shown.dts)
+                self.end_s = t_s + times.step_s
+                yield shown.frame, t_s
 
 
 def _as_pass(path: Path | FramePass) -> FramePass:
@@ -135,4 +130,7 @@ def _header_s(container: Any, stream: Any) -> float | None:  # noqa: ANN401 - of
 
     if stream.duration:
         return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration and container.duration > 0 else None
+    if not container.duration or container.duration < 0:
+        return None
+    # The length of a whole file is that of its clock, which need not begin at 0.
+    return float(container.duration - max(0, container.start_time or 0)) / av.time_base

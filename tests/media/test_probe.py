@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import MediaError
 from bah_mllm.core.timeline import Window
 from bah_mllm.media import ClipSpec, MediaInfo, prefetch, probe, read_audio, read_clips
@@ -39,6 +40,7 @@ def test_an_mp4_with_sound_is_described(tmp_path: Path, build: SimpleNamespace) 
         audio_duration_s=info.audio_duration_s,
         video_codec="h264",
         audio_codec="aac",
+        clock=FrameClock(25.0),
     )
 
 
