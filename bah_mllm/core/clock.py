@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.timeline import Window
 
-__all__ = ["FrameClock"]
+__all__ = ["FrameClock", "plan_timed_windows"]
 
 _EPSILON_S = 1e-6  # times are written with three to six decimals: 0.041667 is not before the frame at 1/24 s
 
@@ -74,3 +76,29 @@ class FrameClock:
         """
         start = self.frame_at(start_s)
         return start, max(start + 1, self.first_from(stop_s))
+
+
+def plan_timed_windows(n_frames: int, clock: FrameClock, *, window_s: float, hop_s: float) -> Iterator[Window]:
+    """Yield the windows that cover a video whose frames are not evenly spaced, in order of their starts.
+
+    A window holds the frames shown during its seconds; one that holds none, or none that an earlier window lacks, is
+    not planned.
+
+    Args:
+        n_frames: Length of the video in frames, at least 1.
+        clock: When each frame is shown.
+        window_s: Length of a window in seconds, above 0.
+        hop_s: Start to start in seconds, above 0.
+
+    >>> list(plan_timed_windows(4, FrameClock(2.0, (0.0, 0.1, 0.2, 1.5)), window_s=1.0, hop_s=1.0))
+    [Window(start=0, stop=3), Window(start=3, stop=4)]
+    """
+    n = covered = 0
+    while covered < n_frames:
+        start, stop = clock.first_from(n * hop_s), min(n_frames, clock.first_from(n * hop_s + window_s))
+        if stop > max(start, covered):
+            yield Window(start, stop)
+            covered = stop
+        elif start >= n_frames:
+            return
+        n += 1

@@ -1,11 +1,10 @@
-"""Windows, segments, and the border between frames and seconds.
+"""Windows and segments; which frame is shown when is for ``bah_mllm.core.clock`` to say.
 
 Conventions: frames are counted from 0 in decoding order; every span of frames is half open, ``[start, stop)``.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 
 from bah_mllm.core.errors import ConfigError
 
-__all__ = ["Length", "Segment", "Window", "frame_at", "plan_windows", "time_of"]
+__all__ = ["Length", "Segment", "Window", "plan_windows"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -138,20 +137,3 @@ def plan_windows(n_frames: int, *, window_frames: int, hop_frames: int | None = 
         if stop == n_frames:
             return
         start += hop
-
-
-def frame_at(t_s: float, *, fps: float) -> int:
-    """Return the frame shown at a time, ``floor(t * fps)``, robust against times written with three decimals.
-
-    >>> frame_at(2.2, fps=24.0), frame_at(1.0, fps=24.0)
-    (52, 24)
-    """
-    return max(0, math.floor(t_s * fps + 1e-6))
-
-
-def time_of(frame: int, *, fps: float) -> float:
-    """Return the time at which a frame is shown, in seconds.
-
-    A quotient rather than a running sum: 1/24 added 2,304 times is 96.00000000000217, past the end of a 96 s video.
-    """
-    return frame / fps

@@ -22,7 +22,7 @@ from bah_mllm.cues.face import N_POINTS, OUTER_EYES, derived_face_tracks, face_s
 from bah_mllm.cues.mediapipe_backend import MediapipeBackend
 from bah_mllm.cues.records import Track
 from bah_mllm.media.frames import FramePass
-from bah_mllm.media.resizing import clockwise_turns
+from bah_mllm.media.resizing import clockwise_turns, square_width
 from bah_mllm.report.progress import Stopwatch
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def perceive(path: Path, *, backend: LandmarkBackend | None = None, sampling: Sa
                 if frame is None:
                     break
                 is_face_due, is_body_due = face_due(t_s), body_due(t_s)
-                picture = _picture(frame, reformatter, path) if is_face_due or is_body_due else None
+                picture = _picture(frame, reformatter, pass_) if is_face_due or is_body_due else None
             if picture is not None:
                 watched.look(picture, t_s, face=is_face_due, body=is_body_due)
         watched.finish()
@@ -125,7 +125,7 @@ def perceive(path: Path, *, backend: LandmarkBackend | None = None, sampling: Sa
     tracks = watched.tracks()
     return Perceived(
         tracks=tracks,
-        duration_s=pass_.last_s + pass_.step_s,
+        duration_s=pass_.end_s,
         n_frames=pass_.n_frames,
         n_corrupt=pass_.n_corrupt,
         face_share=tracks["head_yaw"].share_known,
@@ -148,16 +148,17 @@ class _Due:
         return is_due
 
 
-def _picture(frame: Any, reformatter: Any, path: Path) -> UInt8[np.ndarray, "height width 3"]:  # noqa: ANN401
+def _picture(frame: Any, reformatter: Any, pass_: FramePass) -> UInt8[np.ndarray, "height width 3"]:  # noqa: ANN401
     """Return a frame as an upright RGB picture, scaled down where it is large."""
-    short, long = sorted((frame.width, frame.height))
+    short, long = sorted((square_width(frame, pass_.pixel_aspect), frame.height))
     if long > _MAX_ASPECT * short:
         raise MediaError(
-            f"{path} has a frame of {frame.width} x {frame.height} px, which is too elongated.",
+            f"{pass_.path} has a frame of {frame.width} x {frame.height} px, which is too elongated.",
             remedy=f"Give videos whose longer edge is at most {_MAX_ASPECT} times the shorter.",
         )
     scale = min(1.0, _SHORT_EDGE_PX / short, _LONG_EDGE_PX / long)
-    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    width = max(1, round(square_width(frame, pass_.pixel_aspect) * scale))
+    height = max(1, round(frame.height * scale))
     # One thread: swscale would otherwise start one for every core, in every process that decodes.
     small = reformatter.reformat(frame, width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
     return np.ascontiguousarray(np.rot90(small.to_ndarray(), -clockwise_turns(frame)))

@@ -16,9 +16,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Transcript
-from bah_mllm.core.timeline import Segment, frame_at
+from bah_mllm.core.timeline import Segment
 from bah_mllm.dataset.paths import lookup_key
 from bah_mllm.dataset.split_files import frames_to_labels
 from bah_mllm.dataset.spoken import chunked_transcript
@@ -112,7 +113,7 @@ def parse_clock(value: object, *, where: str) -> float:
 
 
 def labels_of_segments(
-    segments: Sequence[Segment], *, n_frames: int, fps: float | None, where: str
+    segments: Sequence[Segment], *, n_frames: int, clock: FrameClock | None, where: str
 ) -> Int8[np.ndarray, " frames"]:
     """Return frame labels made from segments.
 
@@ -121,11 +122,11 @@ def labels_of_segments(
     Args:
         segments: Annotated segments; what lies past the video's end is cut off.
         n_frames: Length of the video in frames.
-        fps: Frames a second; needed only where a segment is known in seconds alone.
+        clock: When each frame is shown; needed only where a segment is known in seconds alone.
         where: Whose segments they are, for messages.
 
     Raises:
-        DataError: ``fps`` is needed and not given.
+        DataError: ``clock`` is needed and not given.
     """
     import numpy as np
 
@@ -135,13 +136,12 @@ def labels_of_segments(
         if start is None or stop is None:
             if segment.start_s is None or segment.stop_s is None:
                 continue
-            if not fps or fps <= 0:
+            if clock is None:
                 raise DataError(
                     f"{where}: the segments are given in seconds, and the frame rate is unknown.",
                     remedy="Give the frame rate: keep the video file with the data set.",
                 )
-            start = frame_at(segment.start_s, fps=fps)
-            stop = max(start + 1, math.ceil(segment.stop_s * fps - 1e-6))
+            start, stop = clock.span(segment.start_s, segment.stop_s)
         labels[start:stop] = 1
     return labels
 

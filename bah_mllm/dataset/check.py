@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import BahError, MediaError
 from bah_mllm.core.records import Video
 from bah_mllm.dataset.dataset import Dataset, Problem, Task
@@ -37,8 +38,8 @@ class Probed(Protocol):
         ...
 
     @property
-    def fps(self) -> float | None:
-        """Frames a second."""
+    def clock(self) -> FrameClock | None:
+        """When each frame is shown."""
         ...
 
     @property
@@ -230,7 +231,7 @@ def _check_labels(
     ):
         return  # only decoding tells how many frames the segments are out of
     labels = dataset.frame_labels(
-        video, n_frames=probed.n_frames if probed else None, fps=probed.fps if probed else None
+        video, n_frames=probed.n_frames if probed else None, clock=probed.clock if probed else None
     )
     if labels is None:
         return

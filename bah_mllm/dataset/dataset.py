@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Participant, Transcript, Video
 from bah_mllm.core.timeline import Segment
@@ -261,7 +262,12 @@ class Dataset:
         return annotation.segments if annotation is not None else None
 
     def frame_labels(
-        self, video: Video, *, n_frames: int | None = None, fps: float | None = None
+        self,
+        video: Video,
+        *,
+        n_frames: int | None = None,
+        fps: float | None = None,
+        clock: FrameClock | None = None,
     ) -> Int8[np.ndarray, " frames"] | None:
         """Return a label for every frame of a video, 0 or 1, or None where they are unknown.
 
@@ -272,10 +278,12 @@ class Dataset:
         Args:
             video: One of this data set.
             n_frames: Length of the decoded video; needed where only segments are known.
-            fps: Frames a second; needed where segments are known only in seconds.
+            fps: Frames a second, where they are even; needed where segments are known only in seconds.
+            clock: When each frame is shown, as ``probe`` tells; in place of ``fps``.
 
         Raises:
-            DataError: Only segments are known and ``n_frames`` or ``fps`` is missing; or the annotation is malformed.
+            DataError: Only segments are known and ``n_frames`` or the frame rate is missing; or the annotation is
+                malformed.
         """
         annotation = self.source.annotation(video)
         if annotation is not None and annotation.frame_labels is not None:
@@ -291,7 +299,8 @@ class Dataset:
                 f"{video.video_id} has annotated segments but no labels of frames, and its length is unknown.",
                 remedy="Keep the video file with the data set: its frames are counted there.",
             )
-        return labels_of_segments(segments, n_frames=n_frames, fps=fps, where=video.video_id)
+        clock = FrameClock(fps) if clock is None and fps else clock
+        return labels_of_segments(segments, n_frames=n_frames, clock=clock, where=video.video_id)
 
     def transcript(self, video: Video) -> Transcript | None:
         """Return what is said in a video, with times of chunks or words where files give them.

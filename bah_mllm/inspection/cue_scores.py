@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import ConfigError, DataError, MediaError
 from bah_mllm.core.json_output import check_json_path, write_json
 from bah_mllm.core.records import Video
-from bah_mllm.core.timeline import Segment, time_of
+from bah_mllm.core.timeline import Segment
 from bah_mllm.cues.agreement import Agreement, AnnotatedSegment, agreement, named_cues
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.scoring import EventScore, WordScores, score_events, score_words
@@ -255,14 +256,14 @@ def _compare(compared: _Compared, folder: Path, dataset: Dataset, video: Video, 
 
 def _spans(segments: tuple[Segment, ...], video: Video) -> Iterator[tuple[float, float] | None]:
     """Yield start and end of each segment in seconds; None where only frames are known and no rate, or no length."""
-    fps: float | None = None
+    clock: FrameClock | None = None
     if any(segment.start_s is None for segment in segments) and video.path is not None:
         try:
-            fps = probe(video.path).fps
+            clock = probe(video.path).clock
         except MediaError:
-            fps = None
+            clock = None
     for segment in segments:
         start_s, stop_s = segment.start_s, segment.stop_s
-        if start_s is None and fps and segment.start_frame is not None and segment.stop_frame is not None:
-            start_s, stop_s = time_of(segment.start_frame, fps=fps), time_of(segment.stop_frame, fps=fps)
+        if start_s is None and clock is not None and segment.start_frame is not None and segment.stop_frame is not None:
+            start_s, stop_s = clock.time_of(segment.start_frame), clock.time_of(segment.stop_frame)
         yield (start_s, stop_s) if start_s is not None and stop_s is not None and start_s < stop_s else None

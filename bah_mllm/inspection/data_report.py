@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import MediaError
 from bah_mllm.core.json_output import check_json_path, write_json
 from bah_mllm.core.timeline import Window
@@ -20,7 +21,7 @@ class _Decoded:
     """What a video file turned out to hold."""
 
     n_frames: int
-    fps: float | None
+    clock: FrameClock | None
     duration_s: float | None
 
 
@@ -36,7 +37,7 @@ def _decode(path: Path) -> _Decoded:
             f"{path.name} is damaged or cut off: {report.n_frames or 0:,} frames decode, {report.n_corrupt:,} do not.",
             remedy="Copy the file again; what decodes is used until then.",
         )
-    return _Decoded(report.n_frames or info.n_frames, info.fps, info.duration_s)
+    return _Decoded(report.n_frames or info.n_frames, info.clock, info.duration_s)
 
 
 def _open(root: str | None) -> Dataset:

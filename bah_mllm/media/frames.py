@@ -133,4 +133,4 @@ def _header_s(container: Any, stream: Any) -> float | None:  # noqa: ANN401 - of
     if not container.duration or container.duration < 0:
         return None
     # The length of a whole file is that of its clock, which need not begin at 0.
-    return float(container.duration - max(0, container.start_time or 0)) / av.time_base
+    return float(container.duration - max(0, container.start_time or 0)) / float(av.time_base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -25,7 +25,9 @@ __all__ = [
 ]
 
 
-Frame = Reformatter = Stream = Any  # of PyAV, which has no types we can rely on
+Frame: TypeAlias = Any  # of PyAV, which has no types we can rely on
+Reformatter: TypeAlias = Any
+Stream: TypeAlias = Any
 SQUARE = Fraction(1)
 _LEAST_ASPECT = Fraction(1, 4)  # of a pixel: 1440 x 1080 for 16:9 has 4:3, PAL 16:15, anamorphic film 2:1
 
@@ -102,7 +104,7 @@ def pixel_aspect_of(stream: Stream) -> Fraction:
     Camcorders store 1440 x 1080 pixels of 4:3 for a picture of 16:9. Ratios beyond any camera's are damage.
     """
     ratio = stream.sample_aspect_ratio
-    return ratio if ratio and _LEAST_ASPECT <= ratio <= 1 / _LEAST_ASPECT else SQUARE
+    return Fraction(ratio) if ratio and _LEAST_ASPECT <= ratio <= 1 / _LEAST_ASPECT else SQUARE
 
 
 def square_width(frame: Frame, pixel_aspect: Fraction) -> int:

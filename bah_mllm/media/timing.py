@@ -23,8 +23,9 @@ class GrowingTimes:
     """Times of decoded frames, in the order of showing: the first is 0 s and they grow.
 
     Which of a frame's two times is believed goes by how often each has failed to grow so far, as in FFmpeg's
-    ``best_effort_timestamp``. A frame without a time, or with one just before the last, is one step later; times that
-    go back further, or ahead by more than an hour, begin anew after the last frame (joined recordings).
+    ``best_effort_timestamp``. A frame without a time, or with one not after the last, is one step later. Where two
+    frames in a row go back by more than half a second, or ahead by more than an hour, the times have begun anew
+    (joined recordings) and go on after the last frame.
 
     Args:
         time_base: Seconds a tick.
@@ -39,6 +40,7 @@ class GrowingTimes:
     last_s: float = 0.0
     _origin_ticks: int | None = None
     _shift_s: float = 0.0
+    _new_shift_s: float = 0.0
     _n: int = 0
     _last_pts: int | None = None
     _last_dts: int | None = None
@@ -57,11 +59,14 @@ class GrowingTimes:
         t_s = self._next_s()
         if ticks is not None and self._origin_ticks is not None:
             own_s = float((ticks - self._origin_ticks) * self.time_base) + self._shift_s
-            if 1e-6 < own_s - self.last_s < _MAX_STEP_S:
+            if not _follows(own_s, self.last_s) and _follows(own_s + self._new_shift_s, self.last_s, within_s=1.0):
+                self._shift_s += self._new_shift_s  # two frames in a row agree on a new beginning
+                own_s += self._new_shift_s
+            is_lost = not _follows(own_s, self.last_s) and abs(own_s - self.last_s) > _RESTART_S
+            self._new_shift_s = t_s - own_s if is_lost else 0.0
+            if _follows(own_s, self.last_s):
                 t_s = own_s
                 self.step_s = min(own_s - self.last_s, 1.0)
-            elif own_s < self.last_s - _RESTART_S or own_s - self.last_s >= _MAX_STEP_S:
-                self._shift_s += t_s - own_s
         self.last_s = t_s
         return t_s
 
@@ -86,6 +91,10 @@ def growing_times(stream: Any) -> GrowingTimes:  # noqa: ANN401 - of PyAV
     rate = stream.average_rate or stream.guessed_rate
     stated_step_s = 1 / float(rate) if rate else None
     return GrowingTimes(stream.time_base, stated_step_s, stated_step_s or _USUAL_STEP_S)
+
+
+def _follows(t_s: float, last_s: float, *, within_s: float = _MAX_STEP_S) -> bool:
+    return 1e-6 < t_s - last_s < within_s
 
 
 def joined_ticks(stored: Sequence[tuple[int | None, int | None]], time_base: Fraction) -> list[int]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.engine import EngineFacts
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Clip, RenderedPrompt, Status, Transcript, Variant, Video, WindowJob
 from bah_mllm.core.saying import say
-from bah_mllm.core.timeline import Window, time_of
+from bah_mllm.core.timeline import Window
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.rendering import render_cues
 from bah_mllm.cues.store import Observation, read_cues
@@ -121,7 +122,7 @@ class Asking:
         return PromptValues(
             transcript=transcript.text if transcript is not None else None,
             question=plan.video.question,
-            window_transcript=_spoken_in(transcript, window, plan.fps),
+            window_transcript=_spoken_in(transcript, window, plan.clock),
             cues=self._cues(plan, window),
         )
 
@@ -147,18 +148,18 @@ class Asking:
             return None
         return render_cues(
             *known,
-            start_s=0.0 if window is None else time_of(window.start, fps=plan.fps),
-            stop_s=None if window is None else time_of(window.stop, fps=plan.fps),
+            start_s=0.0 if window is None else plan.clock.time_of(window.start),
+            stop_s=None if window is None else plan.clock.time_of(window.stop),
             tokens_per_10s=config.cue_tokens_per_10s,
             modalities=[name for name in config.cue_modalities if name != "words" or not self._lending.hides_words],
         )
 
 
-def _spoken_in(transcript: Transcript | None, window: Window | None, fps: float) -> str | None:
+def _spoken_in(transcript: Transcript | None, window: Window | None, clock: FrameClock) -> str | None:
     """Return the words of a window; None where their times are unknown."""
     if window is None or transcript is None or not (transcript.words or transcript.chunks):
         return None
-    return words_in(transcript, time_of(window.start, fps=fps), time_of(window.stop, fps=fps))
+    return words_in(transcript, clock.time_of(window.start), clock.time_of(window.stop))
 
 
 def _lacking(row: PredictionRow, missing: Sequence[Need]) -> PredictionRow:

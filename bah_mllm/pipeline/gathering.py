@@ -217,7 +217,7 @@ def _frames_of(dataset: Dataset, video: Video) -> Int8[np.ndarray, " frames"] | 
             if video.path is None:
                 raise
             info = probe(video.path)
-            return dataset.frame_labels(video, n_frames=info.n_frames, fps=info.fps)
+            return dataset.frame_labels(video, n_frames=info.n_frames, clock=info.clock)
     except BahError as error:
         say(f"note: {video.video_id} counts as unlabelled: {error.problem}")
         return None

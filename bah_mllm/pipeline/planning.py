@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bah_mllm.core.clock import FrameClock, plan_timed_windows
 from bah_mllm.core.engine import EngineFacts
 from bah_mllm.core.errors import MediaError
 from bah_mllm.core.records import Level, Status, Variant, Video
@@ -24,14 +25,15 @@ _PROBES_AT_ONCE = 4
 
 
 class Lengths(NamedTuple):
-    """Window and hop as asked for: in frames, and the window in seconds where it was given so."""
+    """Window and hop as asked for: in frames (at the average rate), and in seconds where they were given so."""
 
     window_frames: int | None
     hop_frames: int | None
     window_s: float | None
+    hop_s: float | None
 
 
-WHOLE_VIDEO = Lengths(None, None, None)
+WHOLE_VIDEO = Lengths(None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,9 @@ class VideoPlan:
     problem: str | None
 
     @property
-    def fps(self) -> float:
-        """Frames a second; 24, the rate of BAH, where the file does not tell."""
-        return (self.info.fps if self.info is not None else None) or 24.0
+    def clock(self) -> FrameClock:
+        """When each frame is shown; 24 a second, the rate of BAH, where the file does not tell."""
+        return (self.info.clock if self.info is not None else None) or FrameClock(24.0)
 
 
 def plan_videos(videos: Sequence[Video], *, needs_media: bool) -> list[VideoPlan]:
@@ -84,23 +86,32 @@ def _plan_video(video: Video) -> VideoPlan:
         return VideoPlan(video, None, error.problem)
 
 
-def plan_spans(n_frames: int, *, level: Level, lengths: Sequence[Lengths]) -> tuple[Span, ...]:
+def plan_spans(
+    n_frames: int, *, level: Level, lengths: Sequence[Lengths], clock: FrameClock | None = None
+) -> tuple[Span, ...]:
     """Return the windows of one video, each once, in the order in which decoding completes them.
 
     Args:
         n_frames: Length of the video in frames.
         level: At video level the only window is the whole video.
         lengths: Windows and hops asked for.
+        clock: When each frame is shown; without it, or where it is even, a length in seconds is one of frames.
     """
     if level is Level.VIDEO:
         return (Span(Window(0, n_frames), (WHOLE_VIDEO,)),)
     asked: dict[Window, list[Lengths]] = defaultdict(list)
     for length in lengths:
-        if length.window_frames is not None:
-            for window in plan_windows(n_frames, window_frames=length.window_frames, hop_frames=length.hop_frames):
-                asked[window].append(length)
+        for window in _windows(n_frames, length, clock):
+            asked[window].append(length)
     in_order = sorted(asked, key=lambda window: (window.stop, window.start))
     return tuple(Span(window, tuple(asked[window])) for window in in_order)
+
+
+def _windows(n_frames: int, length: Lengths, clock: FrameClock | None) -> Iterator[Window]:
+    if clock is not None and clock.times_s is not None and length.window_s is not None and length.hop_s is not None:
+        yield from plan_timed_windows(n_frames, clock, window_s=length.window_s, hop_s=length.hop_s)
+    elif length.window_frames is not None:
+        yield from plan_windows(n_frames, window_frames=length.window_frames, hop_frames=length.hop_frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +164,17 @@ class RunPlan:
         lengths, level = self.lengths(plan), self.setup.config.level
         if plan.info is None:
             return (Span(None, lengths if level is Level.FRAME else (WHOLE_VIDEO,)),)
-        return plan_spans(n_frames or plan.info.n_frames, level=level, lengths=lengths)
+        return plan_spans(n_frames or plan.info.n_frames, level=level, lengths=lengths, clock=plan.clock)
 
     def lengths(self, plan: VideoPlan) -> tuple[Lengths, ...]:
         """Return the windows asked for, in frames of this video; lengths that come to the same are one."""
         config = self.setup.config
-        hop_frames = Length.parse(config.hop).in_frames(fps=plan.fps) if config.hop is not None else None
+        fps = plan.clock.fps
         found: dict[int, Lengths] = {}
         for length in map(Length.parse, config.windows):
-            window_frames = length.in_frames(fps=plan.fps)
-            found.setdefault(window_frames, Lengths(window_frames, hop_frames or window_frames, length.seconds))
+            hop = Length.parse(config.hop) if config.hop is not None else length
+            frames = Lengths(length.in_frames(fps=fps), hop.in_frames(fps=fps), length.seconds, hop.seconds)
+            found.setdefault(length.in_frames(fps=fps), frames)
         return tuple(found.values())
 
     def blank_rows(self, plan: VideoPlan, span: Span) -> list[tuple[PredictionRow, ...]]:
@@ -199,6 +211,9 @@ def plan_run(setup: Setup, engine: EngineFacts) -> RunPlan:
     lengths = (length for plan in run_plan.plans for length in run_plan.lengths(plan))
     if setup.config.level is Level.FRAME and any(_leaves_gaps(length) for length in lengths):
         say("note: the hop is longer than the window, so that the frames between two windows get no score.")
+    several = [plan.video.video_id for plan in run_plan.plans if plan.info and plan.info.n_video_streams > 1]
+    if several:
+        say(f"note: {several[0]} and {len(several) - 1} more hold several streams of pictures; the main one is read.")
     return run_plan
 
 

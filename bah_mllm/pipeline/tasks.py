@@ -33,7 +33,13 @@ class WindowTasks:
         self._run_plan = run_plan
         self._done = done
         self._asking = Asking(run_plan)
-        self.counters = {"frames_decoded": 0, "frames_converted": 0, "decoding_passes": 0, "corrupt_packets": 0}
+        self.counters = {
+            "frames_decoded": 0,
+            "frames_converted": 0,
+            "decoding_passes": 0,
+            "corrupt_packets": 0,
+            "missing_frames": 0,
+        }
         self.decoding_s = 0.0
 
     def __iter__(self) -> Iterator[WindowTask]:
@@ -86,6 +92,7 @@ class WindowTasks:
             self.counters["frames_converted"] += report.frames_converted
             self.counters["decoding_passes"] += report.passes
             self.counters["corrupt_packets"] += report.n_corrupt
+            self.counters["missing_frames"] += report.n_missing
 
     def _is_open(self, plan: VideoPlan, span: Span) -> bool:
         """Return whether any row of a window is missing; then all of its prompts are asked again."""

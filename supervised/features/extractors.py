@@ -173,7 +173,9 @@ class _Sound:
             "network": "vggish",
             "weights": file.name if file is not None else "random",
             "weights_digest": digest_file(file)[:16] if file is not None else "",
-            "alignment": "faithful: looks ahead, shifted by one frame" if request.is_faithful else "centred",
+            "alignment": "faithful: looks ahead, shifted by one frame"
+            if request.is_faithful
+            else "centred, on the clock of the pictures",
             "dtype": request.dtype,
         }
         self.sets = {
@@ -186,7 +188,9 @@ class _Sound:
     def extract(self, reading: Reading, names: Sequence[str]) -> dict[str, Rows]:
         times_s = reading.times_s
         with reading.watch.spent_on("sound"):
-            samples = read_audio(reading.path, sample_rate_hz=SAMPLE_RATE_HZ)
+            samples = read_audio(
+                reading.path, sample_rate_hz=SAMPLE_RATE_HZ, from_first_sample=self._request.is_faithful
+            )
         with reading.watch.spent_on("vggish"):
             values, is_valid = embed_sound(
                 self._network, samples, times_s, fps=reading.fps, is_faithful=self._request.is_faithful

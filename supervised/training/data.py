@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from bah_mllm.core.errors import BahError, ConfigError, DataError, RunError
+from bah_mllm.core.clock import FrameClock
+from bah_mllm.core.errors import BahError, ConfigError, DataError, MediaError, RunError
 from bah_mllm.core.files import write_atomically
 from bah_mllm.core.records import Video
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import Dataset
+from bah_mllm.media import probe
 from supervised.features.store import FeatureStore
 from supervised.records import IGNORED, MODALITIES, Batch, VideoFeatures
 
@@ -196,7 +198,7 @@ def load_video(
     turned = {modality: name for modality, name in sets.items() if flipped and store.info(name).has_flipped}
     for name in turned.values():
         store.read(name, video.video_id, flipped=True)  # a damaged file is told now
-    labels = dataset.frame_labels(video, n_frames=first.n_frames, fps=first.fps)
+    labels = dataset.frame_labels(video, n_frames=first.n_frames, clock=_clock(dataset, video, first.fps))
     return _Loaded(
         VideoFeatures(
             video_id=video.video_id,
@@ -212,6 +214,17 @@ def load_video(
         ),
         None if labels is None else len(labels),
     )
+
+
+def _clock(dataset: Dataset, video: Video, fps: float | None) -> FrameClock | None:
+    """Return when each frame is shown: by the file where segments are in seconds, else evenly at the features' rate."""
+    in_seconds = any(segment.start_frame is None for segment in dataset.segments(video) or ())
+    if in_seconds and video.path is not None:
+        try:
+            return probe(video.path).clock
+        except MediaError:
+            pass  # the file is gone or broken since its features were made
+    return FrameClock(fps) if fps else None
 
 
 def _fitted_to(labels: Int8[np.ndarray, " labels"], n_frames: int) -> Int8[np.ndarray, " frames"]:

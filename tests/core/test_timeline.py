@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.timeline import Length, Window, frame_at, plan_windows, time_of
+from bah_mllm.core.timeline import Length, Window, plan_windows
 
 
 @given(n=st.integers(1, 500), window=st.integers(1, 120), hop=st.integers(1, 120))
@@ -44,11 +44,6 @@ def test_other_lengths_are_refused_with_the_value(text: str) -> None:
         Length.parse(text)
     assert repr(text) in caught.value.problem
     assert "5s" in caught.value.remedy
-
-
-@given(frame=st.integers(0, 100_000), fps=st.sampled_from([24.0, 25.0, 30.0, 23.976, 15.0]))
-def test_the_time_of_a_frame_leads_back_to_it(frame: int, fps: float) -> None:
-    assert frame_at(time_of(frame, fps=fps), fps=fps) == frame
 
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 4), (4, 4), (5, 4)])

@@ -180,12 +180,6 @@ def test_times_come_from_the_frames_and_always_grow(tmp_path):
     assert backend.asked["face"] == pytest.approx([0, 0.04, 0.08, 1.08, 1.12, 1.16], abs=2e-3)
 
 
-def test_a_missing_backward_or_absurd_time_is_the_usual_step_after_the_last():
-    pass_ = FramePass(Path("v.mp4"))
-    times = [pass_._advance(t_s) for t_s in (5.0, 0.05, None, 0.02, -3.0, 1e9, 0.35)]
-    assert times == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35])
-
-
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "cut off", "sound only"])
 def test_a_file_that_is_no_video_is_a_media_error(tmp_path, kind):
     path = tmp_path / "v.mp4"

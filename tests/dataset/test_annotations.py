@@ -1,5 +1,6 @@
 import pytest
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.timeline import Segment
 from bah_mllm.dataset.annotations import labels_of_segments, open_annotations, parse_clock
@@ -21,20 +22,20 @@ def test_other_times_are_refused(text):
 
 def test_segments_in_frames_win_over_seconds_and_are_cut_at_the_end():
     segments = [Segment(start_frame=1, stop_frame=3, start_s=0.0, stop_s=9.0), Segment(start_frame=4, stop_frame=9)]
-    assert labels_of_segments(segments, n_frames=6, fps=25.0, where="x").tolist() == [0, 1, 1, 0, 1, 1]
+    assert labels_of_segments(segments, n_frames=6, clock=FrameClock(25.0), where="x").tolist() == [0, 1, 1, 0, 1, 1]
 
 
 def test_segments_in_seconds_cover_the_frames_shown_meanwhile():
     # At 2 frames a second frames are shown from 0, .5, 1, 1.5, 2 and 2.5 s.
-    labels = labels_of_segments([Segment(start_s=0.7, stop_s=1.5)], n_frames=6, fps=2.0, where="x")
+    labels = labels_of_segments([Segment(start_s=0.7, stop_s=1.5)], n_frames=6, clock=FrameClock(2.0), where="x")
     assert labels.tolist() == [0, 1, 1, 0, 0, 0]
-    shortest = labels_of_segments([Segment(start_s=1.0, stop_s=1.0)], n_frames=6, fps=2.0, where="x")
+    shortest = labels_of_segments([Segment(start_s=1.0, stop_s=1.0)], n_frames=6, clock=FrameClock(2.0), where="x")
     assert shortest.tolist() == [0, 0, 1, 0, 0, 0]
 
 
 def test_seconds_need_a_frame_rate():
     with pytest.raises(DataError, match="frame rate"):
-        labels_of_segments([Segment(start_s=0.7, stop_s=1.5)], n_frames=6, fps=None, where="x")
+        labels_of_segments([Segment(start_s=0.7, stop_s=1.5)], n_frames=6, clock=None, where="x")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import MediaError
 from bah_mllm.dataset import check_dataset, open_dataset, stats_dataset
 from bah_mllm.dataset.editions import published_sizes, recognise_edition
@@ -45,7 +46,7 @@ def test_decoding_finds_unreadable_files_and_lengths_that_differ(bah_root, names
     def probe(path):
         if "Question_7" in path.name:
             raise MediaError("It is no video.", remedy="Get it again.")
-        return SimpleNamespace(n_frames=7, fps=25.0, duration_s=0.28)
+        return SimpleNamespace(n_frames=7, clock=FrameClock(25.0), duration_s=0.28)
 
     report = check_dataset(open_dataset(bah_root), probe_video=probe)
     assert report.n_probed == 2
@@ -56,7 +57,8 @@ def test_decoding_finds_unreadable_files_and_lengths_that_differ(bah_root, names
 def test_frames_are_counted_where_all_are_known(bah_root, names):
     (bah_root / "split/train.txt").write_text(f"{names.first},1,plums\n", encoding="utf-8")
     report = check_dataset(
-        open_dataset(bah_root), probe_video=lambda _: SimpleNamespace(n_frames=6, fps=25.0, duration_s=36.0)
+        open_dataset(bah_root),
+        probe_video=lambda _: SimpleNamespace(n_frames=6, clock=FrameClock(25.0), duration_s=36.0),
     )
     train, val, _ = (split.found for split in report.splits)
     assert (train.frames, train.frames_ah, train.hours) == (6, 3, pytest.approx(0.01))
@@ -133,6 +135,6 @@ def test_durations_leave_out_what_cannot_be_decoded(bah_root):
     def probe(path):
         if "Question_7" in path.name:
             raise MediaError("It is no video.", remedy="Get it again.")
-        return SimpleNamespace(n_frames=7, fps=25.0, duration_s=12.5)
+        return SimpleNamespace(n_frames=7, clock=FrameClock(25.0), duration_s=12.5)
 
     assert stats_dataset(open_dataset(bah_root), probe_video=probe).durations_s == (12.5, 12.5, 12.5)

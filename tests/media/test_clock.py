@@ -130,6 +130,12 @@ def test_frames_without_times_go_by_the_headers_rate() -> None:
     assert found == pytest.approx(np.arange(60) / 30)
 
 
+def test_a_missing_backward_or_absurd_time_is_one_step_after_the_last() -> None:
+    ticks = [5_000, 5_050, None, 5_020, 2_000, 10**12, 5_350]
+    times = GrowingTimes(Fraction(1, 1000))
+    assert [times.time_of(tick, None) for tick in ticks] == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35])
+
+
 def test_times_of_showing_that_fail_to_grow_give_way_to_those_of_decoding() -> None:
     """What a decoder of packed B-frames in an AVI says: 25 frames a second, as 1/25 s a tick."""
     pts = [3, 6, 4, 7, 9, 8, 10, 12, 11, 14, 13, 16, 15, 17]
