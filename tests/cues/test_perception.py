@@ -3,7 +3,6 @@
 import struct
 import sys
 from collections import defaultdict
-from pathlib import Path
 from types import ModuleType
 
 import av
@@ -14,7 +13,6 @@ from bah_mllm.core.errors import BahError, ConfigError, MediaError, Prerequisite
 from bah_mllm.cues import backends, perception
 from bah_mllm.cues.mediapipe_backend import MediapipeBackend
 from bah_mllm.cues.perception import Sampling, perceive
-from bah_mllm.media import FramePass
 from tests.cues.videos import grey, write_video
 
 
