@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SignalSettings", "Signals", "load_signals", "measure_signals", "save_signals", "signals_file"]
 
-_VERSION = 3  # counts up when signals change, so that kept ones are made anew
+_VERSION = 4  # counts up when signals change, so that kept ones are made anew
 
 
 class SignalSettings(BaseModel):
