@@ -181,13 +181,14 @@ def _work_off(
     store: FeatureStore,
     request: FeatureRequest,
     workers: int,
-) -> Counter[str]:
+) -> dict[str, float]:
     """Do the jobs and return seconds by what they were spent on."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = {}
     started, n_frames = perf_counter(), 0
     with Progress("features of", total=len(jobs), unit="videos", says_lines=True) as progress:
         for spent, n_new in _done(jobs, extractors, store, request, workers):
-            seconds.update(spent)
+            for what, some_s in spent.items():
+                seconds[what] = seconds.get(what, 0.0) + some_s
             n_frames += n_new
             progress.advance(note=f"{n_frames / (perf_counter() - started):.0f} frames/s")
     return seconds
