@@ -178,7 +178,7 @@ class SubjectPairs(FrameStrategy):
         rng = np.random.default_rng([self._seed, epoch])
         for _ in range(self.n_batches(epoch)):
             pair = rng.permutation(len(self._rows))[:2]
-            first, second = pair[0], pair[-1]
+            first, second = int(pair[0]), int(pair[-1])
             yield PairBatch(self._draw(first, rng), self._draw(second, rng))
 
     def _draw(self, subject: int, rng: np.random.Generator) -> Int64[Tensor, " batch"]:

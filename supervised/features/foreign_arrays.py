@@ -28,7 +28,8 @@ def import_arrays(
         fps: Frames a second, where known.
 
     Raises:
-        ConfigError: A set of that name was made otherwise.
+        ConfigError: The name of the set cannot be that of a folder.
+        RunError: A set of that name was made otherwise.
     """
     store.create(info)
     n_lacking = 0
