@@ -6,7 +6,6 @@ replace single values; the resolved recipe is kept beside what was trained.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.resources import files
@@ -17,6 +16,8 @@ from pydantic import ValidationError
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.loading import load_object
+from bah_mllm.core.reading import Refusal, parse_toml, read_toml
+from bah_mllm.core.saying import shortened
 from supervised.kinds import KINDS
 from supervised.training.recipe import Recipe
 
@@ -47,10 +48,6 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     if path.suffix == ".toml":
         if not path.is_file():
             raise ConfigError(f"There is no recipe file {name!r}.", remedy="Check the path given to --recipe.")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise ConfigError(f"The recipe {name!r} is not UTF-8.", remedy="Save it as UTF-8.") from None
     else:
         if name not in list_recipes():
             near = get_close_matches(name, list_recipes(), n=1)
@@ -59,11 +56,8 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
                 f"There is no recipe named {name!r}.",
                 remedy=f"{hint}Choose one of: {', '.join(list_recipes())}; or give a .toml file.",
             )
-        text = (_shipped() / f"{name}.toml").read_text(encoding="utf-8")
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The recipe {name!r} is not TOML: {error}.", remedy="Mend that line.") from None
+        path = Path(str(_shipped())) / f"{name}.toml"
+    content = read_toml(path, Refusal(ConfigError, f"The recipe {name!r}", "Mend it, or start from a shipped one."))
     for override in overrides:
         _override(content, override)
     return parse_recipe(content, where=name)
@@ -86,7 +80,7 @@ def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         at = f" at {'.'.join(str(part) for part in first['loc'])}" if first["loc"] else ""
-        got = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"
+        got = "" if isinstance(first["input"], dict) else f" (got {shortened(first['input'])})"
         raise ConfigError(
             f"The recipe {where!r} is wrong{at}: {first['msg'].removeprefix('Value error, ')}{got}.",
             remedy="Mend it, or leave that --set out.",
@@ -103,8 +97,8 @@ def _override(content: dict[str, Any], override: str) -> None:
     if not equals or not last:
         raise ConfigError(f"--set {override!r} is not key=value.", remedy="Write it as loop.lr=0.01.")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}", Refusal(ConfigError, "--set", "Write it as loop.lr=0.01."))["value"]
+    except ConfigError:
         value = text.strip()
     if value == "none":  # TOML has no null
         value = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-__all__ = ["one_of", "say"]
+__all__ = ["one_of", "say", "shortened"]
 
 
 def say(text: str) -> None:
@@ -21,3 +21,13 @@ def one_of(names: Iterable[str]) -> str:
     """
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def shortened(value: object) -> str:
+    """Return a value as messages quote it, cut where it is long.
+
+    >>> shortened("a" * 99)
+    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ..."
+    """
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:38]} ..."

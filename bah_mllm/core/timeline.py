@@ -12,7 +12,9 @@ from typing import Any
 
 from bah_mllm.core.errors import ConfigError
 
-__all__ = ["Length", "Segment", "Window", "plan_windows"]
+__all__ = ["MAX_FRAMES", "Length", "Segment", "Window", "plan_windows"]
+
+MAX_FRAMES = 10_000_000  # of one video, some 100 hours: a slip in one row must not claim the memory of the machine
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -17,10 +17,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.files import write_atomically
+from bah_mllm.core.reading import Refusal, read_json_as
 from bah_mllm.cues import body, face, sound
 from bah_mllm.cues.records import Baseline, Track, Usual
 from bah_mllm.cues.signals import Signals
@@ -178,13 +179,8 @@ def load_usual(folder: Path, participant_id: str) -> dict[str, Usual]:
     file = _file(folder, participant_id)
     if not file.exists():
         return {}
-    try:
-        kept = _Kept.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        raise DataError(
-            f"{file} is damaged: {error.errors()[0]['msg']}.",
-            remedy="Delete the file and run `bah-mllm cues extract` again.",
-        ) from None
+    refusal = Refusal(DataError, str(file), "Delete the file and run `bah-mllm cues extract` again.")
+    kept = read_json_as(file, _Kept, refusal)
     return {name: Usual(one.centre, one.spread) for name, one in kept.usual.items()}
 
 

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.files import write_atomically
+from bah_mllm.core.reading import MAX_JSON_BYTES, Refusal, parse_json_as, read_json_as, read_text
 from bah_mllm.cues.records import CueEvent, in_order
 from bah_mllm.cues.signals import SignalSettings
 
@@ -105,23 +106,14 @@ def read_cues(folder: Path, video_id: str) -> tuple[Observation, tuple[CueEvent,
     events_path, about_path = cue_paths(folder, video_id)
     if not events_path.exists() or not about_path.exists():
         return None
-    try:
-        observation = Observation.model_validate_json(about_path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise _damaged(about_path, 1, error) from None
-    events = []
-    for number, line in enumerate(events_path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            events.append(CueEvent(**_Event.model_validate_json(line).model_dump()))
-        except ValidationError as error:
-            raise _damaged(events_path, number, error) from None
+    observation = read_json_as(about_path, Observation, _damaged(about_path))
+    lines = read_text(events_path, _damaged(events_path), max_bytes=MAX_JSON_BYTES).splitlines()
+    events = [
+        CueEvent(**parse_json_as(line, _Event, _damaged(events_path, number)).model_dump())
+        for number, line in enumerate(lines, start=1)
+    ]
     return observation, tuple(events)
 
 
-def _damaged(path: Path, line: int, error: ValidationError) -> DataError:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "line"
-    return DataError(
-        f"{path}, line {line}: {where}: {first['msg']}.",
-        remedy="Delete the file and run `bah-mllm cues extract` again.",
-    )
+def _damaged(path: Path, line: int = 1) -> Refusal:
+    return Refusal(DataError, str(path), "Delete the file and run `bah-mllm cues extract` again.", line)

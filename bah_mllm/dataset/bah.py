@@ -18,12 +18,12 @@ Any part may be missing.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from bah_mllm.core.errors import DataError
+from bah_mllm.core.reading import Refusal, read_toml
 from bah_mllm.core.records import Participant, Transcript, Video
 from bah_mllm.dataset.annotations import Annotation, Annotations, open_annotations
 from bah_mllm.dataset.dataset import Dataset, Problem, split_order, split_sizes, without_duplicates
@@ -118,10 +118,7 @@ def _read_marker(root: Path) -> _Marker | None:
     path = root / DEMO_MARKER
     if not path.is_file():
         return None
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{DEMO_MARKER} is no valid TOML: {error}.", remedy="Correct or remove the file.") from None
+    content = read_toml(path, Refusal(DataError, DEMO_MARKER, "Correct or remove the file."))
     synthetic = content.get("synthetic", False)
     if not isinstance(synthetic, bool):
         raise DataError(f"{DEMO_MARKER}: synthetic is {synthetic!r}.", remedy="Write synthetic = true or false.")

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.files import write_atomically
+from bah_mllm.core.reading import Refusal, read_json
 from bah_mllm.core.records import Chunk, Transcript, Word
 from bah_mllm.dataset.split_files import clean_transcript
-from bah_mllm.dataset.yaml_files import load_yaml, read_bytes
+from bah_mllm.dataset.yaml_files import load_yaml
 
 __all__ = ["chunked_transcript", "language_code", "read_chunks", "read_words", "repair_chunk_times", "write_words"]
 
@@ -152,12 +153,7 @@ def read_words(path: Path) -> Transcript:
     Raises:
         DataError: It cannot be read, is no JSON of that form, or a word's times are negative, reversed or out of order.
     """
-    try:
-        value = json.loads(read_bytes(path).removeprefix(b"\xef\xbb\xbf").decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise DataError(
-            f"{path.name}: no valid JSON in UTF-8.", remedy="Write the file again with `bah-mllm transcribe`."
-        ) from None
+    value = read_json(path, Refusal(DataError, path.name, "Write the file again with `bah-mllm transcribe`."))
     entries = value.get("words") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(entries, list):
         raise DataError(

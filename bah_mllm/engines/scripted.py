@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from bah_mllm.core.engine import Capabilities
 from bah_mllm.core.errors import ConfigError, EngineError, OutOfMemoryError
+from bah_mllm.core.reading import Refusal, read_json_as
 from bah_mllm.core.records import Answer, RenderedPrompt, WindowJob
+from bah_mllm.core.saying import one_of
 from bah_mllm.engines import ENGINES, EngineOptions
 from bah_mllm.engines.batching import Batches, new_counters
 
@@ -178,16 +180,5 @@ class ScriptedEngine:
 
 
 def _read_script(path: Path) -> Script:
-    try:
-        return Script.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(
-            f"The script {str(path)!r} of the engine 'scripted' cannot be read ({error.strerror}).",
-            remedy="Give --model text, video, or a JSON file.",
-        ) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ConfigError(
-            f"The script {path} is wrong at {'.'.join(map(str, first['loc'])) or 'its top'}: {first['msg']}.",
-            remedy="Use the fields sees_video, frame_size_px, rules, fail_on, memory_windows and seconds_per_job.",
-        ) from error
+    remedy = f"Give --model text, video, or a JSON file with the fields {one_of(Script.model_fields)}."
+    return read_json_as(path, Script, Refusal(ConfigError, f"The script {path}", remedy))

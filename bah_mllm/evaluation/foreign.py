@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Level, Status, Variant
-from bah_mllm.evaluation.rowtable import MAX_FRAMES
+from bah_mllm.core.timeline import MAX_FRAMES
 from bah_mllm.predictions import COLUMNS, rows_to_frame
 
 if TYPE_CHECKING:

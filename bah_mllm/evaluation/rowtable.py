@@ -11,18 +11,16 @@ import numpy as np
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Level, Status, Variant
+from bah_mllm.core.timeline import MAX_FRAMES
 from bah_mllm.predictions import PredictionRow
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Bool, Float, Int, Int8
 
-__all__ = ["MAX_FRAMES", "NONE", "Outcome", "RowGroup", "RowTable", "number_names"]
+__all__ = ["NONE", "Outcome", "RowGroup", "RowTable", "number_names"]
 
 NONE = -1  # stands for a missing whole number: frames, windows and labels are never negative
-
-
-MAX_FRAMES = 10_000_000  # of one video, some 100 hours: a slip in one row must not claim the memory of the machine
 
 
 class Outcome(IntEnum):

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import ConfigError, DataError, MediaError
 from bah_mllm.core.json_output import check_json_path, write_json
+from bah_mllm.core.reading import MAX_JSON_BYTES, Refusal, parse_json_as, read_text
 from bah_mllm.core.records import Video
 from bah_mllm.core.timeline import Segment
 from bah_mllm.cues.agreement import Agreement, AnnotatedSegment, agreement, named_cues
@@ -28,6 +29,8 @@ __all__ = ["SegmentScores", "print_scores", "score_folder", "score_segments"]
 
 class _TrueEvent(BaseModel):
     """A line of a file of true events; what else it says is left aside."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     video_id: str
     code: str
@@ -124,21 +127,11 @@ def score_folder(folder: Path, truth: Path, *, tolerance_s: float) -> dict[str, 
     Raises:
         DataError: A line of the truth is malformed; names it.
     """
-    try:
-        lines = truth.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{truth} cannot be read: {type(error).__name__}.", remedy="Give a text file with one JSON object a line."
-        ) from None
+    refusal = Refusal(DataError, str(truth), "Write one JSON object a line: video_id, code, start_s, stop_s.")
+    lines = read_text(truth, refusal, max_bytes=MAX_JSON_BYTES).splitlines()
     true_events: dict[str, list[_TrueEvent]] = defaultdict(list)
     for number, line in enumerate(lines, start=1):
-        try:
-            event = _TrueEvent.model_validate_json(line)
-        except ValidationError as error:
-            raise DataError(
-                f"{truth}, line {number}: {error.errors()[0]['msg']}.",
-                remedy="Write one JSON object a line: video_id, code, start_s, stop_s.",
-            ) from None
+        event = parse_json_as(line, _TrueEvent, refusal._replace(first_line=number))
         true_events[event.video_id].append(event)
     found: list[CueEvent] = []
     wanted: list[tuple[str, float, float]] = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.reading import Refusal, read_json, read_toml
 from bah_mllm.core.records import Level
-from bah_mllm.core.saying import one_of
+from bah_mllm.core.saying import one_of, shortened
 from bah_mllm.core.timeline import Length
 from bah_mllm.engines import ENGINE_FOR_DATA, ENGINE_FOR_DEMO_SET, ENGINES, EngineOptions
 from bah_mllm.engines.options import Attention, ChatTemplate, Dtype, Quantization
@@ -222,7 +221,8 @@ def load_run_config(flags: Mapping[str, Any], config_file: Path | None = None) -
         where = f"{name} in {origin[name]}" if origin.get(name) else _flag(name)
         what = "is not a setting" if first["type"] == "extra_forbidden" else str(first["msg"])
         raise ConfigError(
-            f"{where}: {what} (got {first.get('input')!r}).", remedy="See `bah-mllm run --help` for what it takes."
+            f"{where}: {what} (got {shortened(first.get('input'))}).",
+            remedy="See `bah-mllm run --help` for what it takes.",
         ) from None
 
 
@@ -241,13 +241,10 @@ def project_settings() -> Mapping[str, Any]:
 
 
 def _read_settings(path: Path) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except FileNotFoundError:
-        raise ConfigError(f"There is no config file {path}.", remedy="Check the path after --config.") from None
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.", remedy="Write TOML, or give a run.json.") from None
+    if not path.exists():
+        raise ConfigError(f"There is no config file {path}.", remedy="Check the path after --config.")
+    refusal = Refusal(ConfigError, str(path), "Write TOML, or give a run.json.")
+    values = read_json(path, refusal) if path.suffix == ".json" else read_toml(path, refusal)
     nested = values.get("config" if path.suffix == ".json" else "run") if isinstance(values, dict) else None
     if isinstance(nested, dict):
         # A table of its own, beside settings that other commands share (data, split).

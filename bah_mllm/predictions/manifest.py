@@ -7,10 +7,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from bah_mllm.core.errors import RunError
 from bah_mllm.core.files import write_atomically
+from bah_mllm.core.reading import Refusal, read_json_as
 from bah_mllm.dataset import Dataset
 
 __all__ = ["MANIFEST_NAME", "DataSeen", "Manifest", "package_versions", "read_manifest", "write_manifest"]
@@ -110,20 +111,13 @@ def read_manifest(folder: Path) -> Manifest:
         RunError: The folder holds no manifest, or a damaged one.
     """
     path = folder / MANIFEST_NAME
-    try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise RunError(
             f"{folder} is not a run folder: it holds no {MANIFEST_NAME}.",
             remedy="Give the folder that `bah-mllm run` wrote (runs/<id>, or what --out named).",
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RunError(
-            f"{path} cannot be read as a manifest: {where}: {first['msg']}.",
-            remedy="Restore the file, or start the run again in a new folder with --out.",
-        ) from None
+        )
+    remedy = "Restore the file, or start the run again in a new folder with --out."
+    return read_json_as(path, Manifest, Refusal(RunError, str(path), remedy))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bah_mllm.core.records import Level, Status, Variant
+from bah_mllm.core.timeline import MAX_FRAMES
 
 __all__ = ["COLUMNS", "KEY", "PredictionKey", "PredictionRow"]
 
@@ -51,18 +52,18 @@ class PredictionRow(BaseModel):
     video_id: Annotated[str, Field(min_length=1)]
     participant_id: str
     level: Level
-    start_frame: Annotated[int, Field(ge=0)] | None = None
-    stop_frame: Annotated[int, Field(ge=1)] | None = None
-    window_frames: Annotated[int, Field(ge=1)] | None = None
-    window_s: Annotated[float, Field(gt=0)] | None = None
-    hop_frames: Annotated[int, Field(ge=1)] | None = None
+    start_frame: Annotated[int, Field(ge=0, lt=MAX_FRAMES)] | None = None
+    stop_frame: Annotated[int, Field(ge=1, le=MAX_FRAMES)] | None = None
+    window_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] | None = None
+    window_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    hop_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] | None = None
     p_positive: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     label: Annotated[int, Field(ge=0, le=1)] | None = None
     status: Status = Status.OK
     detail: str | None = None
     logp: dict[str, float] | None = None
     reply: str | None = None
-    seconds: Annotated[float, Field(ge=0.0)] | None = None
+    seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
     short_clip: bool = False
 
     @model_validator(mode="after")

@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from filelock import FileLock
-from pydantic import ValidationError
 
 from bah_mllm.core.errors import RunError
 from bah_mllm.core.files import LOCK_NAME, hold_folder, is_held, refuse_difference, write_atomically
+from bah_mllm.core.reading import Refusal, parse_json_as
 from bah_mllm.core.records import Status
 from bah_mllm.predictions.manifest import MANIFEST_NAME, Manifest, package_versions, read_manifest, write_manifest
 from bah_mllm.predictions.schema import COLUMNS, PredictionKey, PredictionRow
@@ -204,21 +204,15 @@ def read_journal(journal: Path) -> list[PredictionRow]:
         RunError: A line before the last is damaged; says which.
     """
     rows: dict[PredictionKey, PredictionRow] = {}
+    remedy = "Delete that line and run the same command again: the row will be made anew."
+    refusal = Refusal(RunError, str(journal), remedy)
     if not journal.exists():
         return []
     with journal.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 break
-            try:
-                row = PredictionRow.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"]) or "row"
-                raise RunError(
-                    f"{journal}, line {number} is not a prediction row: {where}: {first['msg']}.",
-                    remedy="Delete that line and run the same command again: the row will be made anew.",
-                ) from None
+            row = parse_json_as(line, PredictionRow, refusal._replace(first_line=number))
             rows[row.key] = row
     spans_known = {_asked(row) for row in rows.values() if row.start_frame is not None}
     return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -11,6 +10,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
 from bah_mllm.core.errors import PromptError
+from bah_mllm.core.reading import Refusal, first_problem, parse_toml
 from bah_mllm.core.records import Level
 
 __all__ = ["CONTENT_NEEDS", "FrontMatter", "Need", "TemplateSource", "line_of_key", "split_front_matter"]
@@ -99,38 +99,26 @@ def split_front_matter(text: str, path: Path) -> tuple[FrontMatter, TemplateSour
         )
     front = TemplateSource(match["front"], path, _line_at(text, match.start("front")))
     body = TemplateSource(text[match.end() :], path, _line_at(text, match.end()))
-    try:
-        fields = tomllib.loads(front.text)
-    except tomllib.TOMLDecodeError as error:
-        raise _front_matter_error(front, *_toml_problem(str(error), front.text)) from None
+    refusal = Refusal(
+        PromptError,
+        f"The file {path}",
+        "Write a starter with `bah-mllm prompts new FILE`, and compare.",
+        front.first_line,
+    )
+    fields = parse_toml(front.text, refusal)
     try:
         return FrontMatter.model_validate(fields), front, body
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise _front_matter_error(front, line_of_key(front.text, field), f"{field}: {message}") from None
+        location = error.errors(include_url=False, include_context=False, include_input=False)[0]["loc"]
+        line = line_of_key(front.text, str(location[0]) if location else "")
+        raise refusal.of(f"the front matter is wrong: {first_problem(error)}", line=line) from None
 
 
 def _line_at(text: str, position: int) -> int:
     return text.count("\n", 0, position) + 1
 
 
-def _toml_problem(message: str, text: str) -> tuple[int, str]:
-    """Return line (counted from 1) and problem of a TOML error; Python 3.11 has the line in the message only."""
-    match = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    line = int(match[1]) if match else max(1, len(text.splitlines()))
-    return line, re.sub(r"\s*\(at [^)]*\)", "", message)
-
-
 def line_of_key(front_text: str, key: str) -> int:
     """Return the line on which a field of the front matter begins, counted from 1; 1 where it is not there."""
     match = re.search(rf"^[ \t]*\[?[ \t]*[\"']?{re.escape(key)}\b", front_text, re.MULTILINE) if key else None
     return _line_at(front_text, match.start()) if match else 1
-
-
-def _front_matter_error(front: TemplateSource, line: int, problem: str) -> PromptError:
-    return PromptError(
-        f"The file {front.path}, line {front.first_line + line - 1}: the front matter is wrong: {problem}.",
-        remedy="Write a starter with `bah-mllm prompts new FILE`, and compare.",
-    )

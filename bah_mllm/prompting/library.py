@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from bah_mllm.core.errors import PromptError
+from bah_mllm.core.reading import Refusal, read_text
 from bah_mllm.prompting.template import PromptTemplate, parse_template
 
 __all__ = ["PROMPTS_VARIABLE", "SUFFIX", "PromptEntry", "find_prompt", "list_prompts", "new_prompt", "prompt_folders"]
@@ -185,16 +186,7 @@ def _load_partial(file_name: str, *, folders: Sequence[Path]) -> tuple[Path, str
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")  # an editor's byte order mark is not part of the prompt
-    except UnicodeDecodeError as error:
-        raise PromptError(
-            f"The prompt file {path} is not UTF-8 at byte {error.start}.", remedy="Save it as UTF-8."
-        ) from None
-    except OSError as error:
-        raise PromptError(
-            f"The prompt file {path} cannot be read: {error.strerror}.", remedy="Check the file and its permissions."
-        ) from None
+    return read_text(path, Refusal(PromptError, f"The prompt file {path}", "Check the file, and save it as UTF-8."))
 
 
 _STARTER = """+++

@@ -12,10 +12,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from bah_mllm.core.errors import RunError
 from bah_mllm.core.files import write_atomically
+from bah_mllm.core.reading import Refusal, read_json_as
 from bah_mllm.dataset import Dataset
 from supervised.adaptation.participants import Adaptable
 from supervised.adaptation.request import AdaptRequest
@@ -186,12 +187,8 @@ def write_record(request: AdaptRequest, dataset: Dataset, store: FeatureStore, a
 
 def _read_result(out: Path, participant_id: str) -> TargetResult:
     path = target_folder(out, participant_id) / _RESULT
-    try:
-        result = TargetResult.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        raise RunError(
-            f"The result {path} is damaged.", remedy="Delete it: the same command makes it again from its checkpoint."
-        ) from None
+    remedy = "Delete it: the same command makes it again from its checkpoint."
+    result = read_json_as(path, TargetResult, Refusal(RunError, f"The result {path} is damaged", remedy))
     is_one_class = 0 in (result.sizes["test_ah"], result.sizes["test_n"])
     if not is_one_class:
         return result

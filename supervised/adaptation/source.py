@@ -20,10 +20,11 @@ from typing import Literal, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bah_mllm.core.errors import ConfigError, DataError, RunError
 from bah_mllm.core.files import digest_file, write_atomically
+from bah_mllm.core.reading import Refusal, read_json_as
 from bah_mllm.core.records import Video
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset
@@ -180,12 +181,9 @@ def load_source(folder: Path) -> SourceModel:
     Raises:
         RunError: The folder holds none, or a damaged one.
     """
-    try:
-        about = _About.model_validate_json((folder / _ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
-        raise RunError(
-            f"{folder} holds no whole source model ({_ABOUT}).", remedy="Run `bah-mllm adapt` again with another --out."
-        ) from None
+    about_path = folder / _ABOUT
+    refusal = Refusal(RunError, f"The source model {about_path}", "Run `bah-mllm adapt` again with another --out.")
+    about = read_json_as(about_path, _About, refusal)
     how = Representation(
         dict(about.features),
         load_standard(folder),

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.files import LOCK_NAME
+from bah_mllm.core.reading import Refusal, first_problem
+from bah_mllm.core.timeline import MAX_FRAMES
 
 __all__ = ["IndexEntry", "SetIndex", "damaged_set", "wait_for_set"]
 
@@ -33,8 +35,8 @@ class IndexEntry(BaseModel):
 
     video_id: str
     digest: str | None = None
-    n_frames: int = 0
-    fps: float | None = None
+    n_frames: int = Field(default=0, ge=0, le=MAX_FRAMES)
+    fps: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     note: str = ""
     problem: str | None = None
 
@@ -92,22 +94,11 @@ def _parsed(path: Path) -> dict[str, IndexEntry]:
             is_torn = error.errors()[0]["type"] == "json_invalid"
             if is_torn:  # by a kill; the video counts as not done
                 continue
-            raise damaged_set(path, number, error) from None
+            raise damaged_set(path, number).of(first_problem(error), line=1) from None
         entries[entry.video_id] = entry
     return entries
 
 
-def damaged_set(path: Path, line: int, error: ValidationError) -> DataError:
-    """Return the error of a file of a set that says something impossible.
-
-    Args:
-        path: The file.
-        line: Counted from 1.
-        error: What is wrong with it.
-    """
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "line"
-    return DataError(
-        f"{path}, line {line}: {where}: {first['msg']}.",
-        remedy="Delete the set's folder and run `bah-mllm features` again.",
-    )
+def damaged_set(path: Path, line: int = 1) -> Refusal:
+    """Return how a file of a set is refused; ``line`` is counted from 1."""
+    return Refusal(DataError, str(path), "Delete the set's folder and run `bah-mllm features` again.", line)

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bah_mllm.core.errors import ConfigError, DataError
 from bah_mllm.core.files import refuse_difference, write_atomically
 from bah_mllm.core.notes import random_features
+from bah_mllm.core.reading import read_json_as
 from supervised.features.index import IndexEntry, SetIndex, damaged_set, wait_for_set
 
 if TYPE_CHECKING:
@@ -288,18 +289,15 @@ class FeatureStore:
 
     def _read_set(self, name: str) -> FeatureSet:
         path = self.root / name / _SET
-        try:
-            return FeatureSet.model_validate_json(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not path.exists():
             there = ", ".join(self.names()) or "none"
             near = get_close_matches(name, self.names(), n=1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
             raise DataError(
                 f"There are no features {name!r} in {self.root} (there are: {there}).",
                 remedy=f"{hint}Name one that is there, as in --set features.visual=NAME, or run `bah-mllm features`.",
-            ) from None
-        except ValidationError as error:
-            raise damaged_set(path, 1, error) from None
+            )
+        return read_json_as(path, FeatureSet, damaged_set(path))
 
     def _index(self, name: str) -> SetIndex:
         self.info(name)

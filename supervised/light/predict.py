@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from zipfile import ZIP_DEFLATED
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bah_mllm.core.errors import RunError
 from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import import_optional
+from bah_mllm.core.reading import Refusal, read_json_as
 from bah_mllm.core.records import Level, Status, Video
 from bah_mllm.dataset import Dataset
 from supervised.features.words import MINILM, WordEncoder
@@ -149,12 +150,9 @@ def load_trained(folder: Path) -> Trained:
     for name in (ABOUT, MODEL):
         if not (folder / name).is_file():
             raise RunError(f"There is no {name} in {folder}.", remedy="Name the folder of a light recipe, or train it.")
-    try:
-        about = _About.model_validate_json((folder / ABOUT).read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RunError(f"{folder / ABOUT}: {where}: {first['msg']}.", remedy="Train again into a new folder.") from None
+    about = read_json_as(
+        folder / ABOUT, _About, Refusal(RunError, str(folder / ABOUT), "Train again into a new folder.")
+    )
     model = (folder / MODEL).read_bytes()
     if hashlib.sha256(model).hexdigest() != about.model_sha256:
         raise RunError(

@@ -12,6 +12,7 @@ from typing import Any
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
 from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import load_named
+from bah_mllm.core.reading import Refusal, read_json
 from supervised.models.base import FeatureModel, ModelSpec, Variant
 
 __all__ = ["FAITHFUL", "MODELS", "FeatureModel", "ModelSpec", "build_model", "load_feature_model", "save_model"]
@@ -105,14 +106,15 @@ def load_feature_model(folder: Path) -> FeatureModel:
             f"{folder} holds no whole model ({_WEIGHTS} and {_SPEC}).",
             remedy="Name the folder that `bah-mllm train --out` or `bah-mllm weights import --out` wrote.",
         )
+    remedy = "Train or import it again into a new folder."
     try:
-        spec = json.loads((folder / _SPEC).read_text(encoding="utf-8"))
+        spec = read_json(folder / _SPEC, Refusal(PrerequisiteError, f"{folder / _SPEC} is damaged", remedy))
         model = build_model(spec["name"], spec["dims"], variant=spec["variant"], **spec["options"])
         model.load_state_dict(load_file(folder / _WEIGHTS))
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, MemoryError, SafetensorError) as error:
         raise PrerequisiteError(
             f"The model in {folder} is damaged: {error}.",
-            remedy="Train or import it again into a new folder.",
+            remedy=remedy,
         ) from error
     model.eval()
     return model

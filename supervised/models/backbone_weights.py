@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError
 from bah_mllm.core.loading import import_optional
+from bah_mllm.core.reading import Refusal, read_json
 from bah_mllm.dataset.yaml_files import load_yaml
 from supervised.models.apvit import from_ir50
 from supervised.models.resnet import from_transformers
@@ -87,8 +87,11 @@ def read_backbone_weights(name: str, weights: str | Path) -> BackboneWeights:
 
 
 def _read_own(name: str, folder: Path) -> BackboneWeights:
+    remedy = "Train the backbone again, or restore the folder."
+    config = read_json(
+        folder / "backbone.json", Refusal(DataError, f"backbone.json of {folder.name} is damaged", remedy)
+    )
     try:
-        config = json.loads((folder / "backbone.json").read_text(encoding="utf-8"))
         found = BackboneWeights(
             folder.name,
             load_tensors(folder / "model.safetensors"),
@@ -101,7 +104,7 @@ def _read_own(name: str, folder: Path) -> BackboneWeights:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"The file backbone.json of the weights {folder.name} is damaged ({type(error).__name__}).",
-            remedy="Train the backbone again, or restore the folder.",
+            remedy=remedy,
         ) from error
     _check_name(name, trained, folder.name)
     return _without_head(found)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from bah_mllm.core.errors import DataError, PrerequisiteError
 from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import load_named
+from bah_mllm.core.reading import Refusal, read_json
 from bah_mllm.core.saying import say
 from supervised.models.backbone_weights import HEAD, BackboneWeights, Normalisation, read_backbone_weights
 
@@ -279,13 +280,12 @@ def saved_name(folder: Path) -> str:
     Raises:
         DataError: It is no such folder, or damaged.
     """
-    try:
-        return str(json.loads((folder / "backbone.json").read_text(encoding="utf-8"))["name"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"The folder {folder.name} holds no trained backbone ({type(error).__name__} in backbone.json).",
-            remedy="Give the folder of a seed that `bah-mllm train` wrote with a recipe of backbones.",
-        ) from None
+    remedy = "Give the folder of a seed that `bah-mllm train` wrote with a recipe of backbones."
+    refusal = Refusal(DataError, f"backbone.json of {folder.name} is damaged", remedy)
+    config = read_json(folder / "backbone.json", refusal)
+    if not isinstance(config, dict) or not isinstance(config.get("name"), str):
+        raise refusal.of("it names no backbone")
+    return str(config["name"])
 
 
 class Head(NamedTuple):

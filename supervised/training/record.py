@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from bah_mllm.core.errors import RunError
 from bah_mllm.core.files import LOCK_NAME, refuse_difference, write_atomically
+from bah_mllm.core.reading import Refusal, read_json_as
 from bah_mllm.core.records import Video
 from bah_mllm.cues.store import digest_cues
 from bah_mllm.dataset import Dataset
@@ -185,19 +186,13 @@ def read_record(trained: Path) -> TrainRecord:
         RunError: It wrote nothing there, or the file is damaged.
     """
     path = trained / RECORD
-    try:
-        return TrainRecord.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.exists():
         raise RunError(
             f"{trained} holds nothing trained: there is no {RECORD}.",
             remedy="Give the folder that `bah-mllm train --out` named.",
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        at = f" at {'.'.join(str(part) for part in first['loc'])}" if first["loc"] else ""
-        raise RunError(
-            f"{path} is damaged{at}: {first['msg']}.", remedy="Restore it, or train again into another folder."
-        ) from None
+        )
+    refusal = Refusal(RunError, f"{path} is damaged", "Restore it, or train again into another folder.")
+    return read_json_as(path, TrainRecord, refusal)
 
 
 def write_record(out: Path, record: TrainRecord) -> None:

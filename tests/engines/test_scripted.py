@@ -71,8 +71,8 @@ def test_a_script_can_ask_for_clips_and_take_its_time(tmp_path, make_job):
     [
         ('{"see_video": true}', "see_video"),
         ('{"rules": [{"p_positive": 2}]}', r"rules\.0\.p_positive"),
-        ("[]", "its top"),
-        ("\xff\xfe not json", "its top"),
+        ("[]", "should be an object"),
+        ("\xff\xfe not json", "not UTF-8 at byte 0"),
     ],
 )
 def test_a_wrong_script_is_refused_with_the_place(content, words, tmp_path):

@@ -114,12 +114,12 @@ def test_weights_that_were_trained_elsewhere_are_not_trained_over(planted_root, 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("{", "is damaged: Invalid JSON"),
+        ("{", "is damaged, line 1: no valid JSON"),
         ("[]", "is damaged"),
-        (FIRST.replace('"seeds": [0],', ""), "is damaged at seeds: Field required"),
+        (FIRST.replace('"seeds": [0],', ""), "is damaged: seeds: Field required"),
         (
             FIRST.replace('"val_f1": 0.25, "val_ap"', '"val_f1": "high", "val_ap"', 1),
-            "is damaged at validation.0.val_f1",
+            "is damaged: validation.0.val_f1",
         ),
     ],
 )
