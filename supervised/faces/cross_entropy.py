@@ -102,7 +102,8 @@ class FaceClassification:
         rng = np.random.default_rng([self._seed, epoch, 1])
         corners = rng.integers(self._resize_px - self._input_px + 1, size=(len(self._faces.paths), 2))
         is_flipped = rng.random(len(self._faces.paths)) < 0.5
-        parts = [part[self._shard.rank :: self._shard.world] for part in np.array_split(order, self.n_batches(epoch))]
+        whole = [part.tolist() for part in np.array_split(order, self.n_batches(epoch))]
+        parts = [part[self._shard.rank :: self._shard.world] for part in whole]
         n_read = n_unreadable = 0
         for batch in read_batches(self._faces, parts, side_px=self._resize_px, workers=self._workers):
             n_read, n_unreadable = n_read + len(batch.number), n_unreadable + batch.n_unreadable

@@ -230,7 +230,7 @@ def read_batches(
     """
     loader = DataLoader(
         _Pictures(faces, side_px),
-        batch_sampler=[[int(number) for number in batch] for batch in batches],
+        batch_sampler=[list(batch) for batch in batches],
         collate_fn=_collate,
         num_workers=workers,
     )

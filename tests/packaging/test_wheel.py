@@ -92,6 +92,7 @@ def test_the_wheel_holds_prompts_demo_set_and_data_and_no_tests(wheel: Path) -> 
     assert "bah_mllm/dataset/demo_set/bah-demo.toml" in names
     assert sum(name.endswith(".mp4") for name in names) >= 18
     assert {"bah_mllm/paper/paper_results.csv", "bah_mllm/py.typed", "supervised/__init__.py"} <= set(names)
+    assert {"supervised/recipes/lfan.toml", "supervised/light/lexicons/en.toml"} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "scripts/")) or name.endswith(".pyc")]
     assert wheel.stat().st_size < 10 * 2**20
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervised.features.store import FeatureSet, FeatureStore
+from supervised.training.record import DataTrainedOn, FeaturesTrainedOn, TrainRecord
 from tests.supervised.made_up import MADE_UP_DIMS, made_up_videos
 
 
@@ -40,3 +41,15 @@ def planted_root(tmp_path: Path) -> tuple[Path, Path]:
 def paper_root(tmp_path: Path) -> tuple[Path, Path]:
     """A small data set and a store whose sets have the names that the shipped recipes take."""
     return write_planted(tmp_path, {"visual": "face-resnet152", "audio": "vggish", "text": "bert"})
+
+
+@pytest.fixture
+def record() -> TrainRecord:
+    """The record of a training without features and cues."""
+    return TrainRecord(
+        recipe={"kind": "made up"},
+        data=DataTrainedOn(path=None, name="made up", edition=None, is_synthetic=True, videos=""),
+        features=FeaturesTrainedOn(path="", sets=()),
+        seeds=(0,),
+        validation={0: {}},
+    )

@@ -285,9 +285,9 @@ class TestPrediction:
         with pytest.raises(DataError, match="No frame has a face"):
             predict_backbone(model, [None, None])
 
-    def test_a_trained_folder_predicts_frames_of_videos(self, trained, crops, demo, tmp_path):
+    def test_a_trained_folder_predicts_frames_of_videos(self, trained, crops, demo, tmp_path, record):
         request = PredictRequest(trained[0].parent, None, "val", tmp_path, device="cpu")
-        level, one = backbone_predictor(recipe(crops), None, request, demo, trained[0])
+        level, one = backbone_predictor(recipe(crops), record, request, demo, trained[0])
         assert level is Level.FRAME
         video = next(one for one in demo.videos("val") if one.label == 1)
         p = one(video).p
@@ -299,18 +299,18 @@ class TestPrediction:
         labels = demo.frame_labels(video)[shown]
         assert p[shown][labels == 1].mean() > p[shown][labels == 0].mean()
 
-    def test_a_video_without_file_and_crops_is_a_row_without_probability(self, trained, crops, demo, tmp_path):
+    def test_a_video_without_file_and_crops_is_a_row_without_probability(self, trained, crops, demo, tmp_path, record):
         from dataclasses import replace
 
         request = PredictRequest(trained[0].parent, None, "val", tmp_path, device="cpu")
-        _, one = backbone_predictor(recipe(tmp_path), None, request, demo, trained[0])
+        _, one = backbone_predictor(recipe(tmp_path), record, request, demo, trained[0])
         assert one(replace(demo.videos("val")[0], path=None)).status is Status.NO_MEDIA
 
-    def test_a_backbone_of_emotions_does_not_predict_ah(self, trained, crops, demo, tmp_path):
+    def test_a_backbone_of_emotions_does_not_predict_ah(self, trained, crops, demo, tmp_path, record):
         emotions = recipe(crops, data={"task": "emotions", "rafdb": "x", "batch_images": 4})
         request = PredictRequest(trained[0].parent, None, "val", tmp_path)
         with pytest.raises(ConfigError, match="tells emotions apart"):
-            backbone_predictor(emotions, None, request, demo, trained[0])
+            backbone_predictor(emotions, record, request, demo, trained[0])
 
     def test_a_folder_without_a_classifier_is_refused(self, tmp_path):
         with pytest.raises(DataError, match="no trained backbone"):
@@ -330,10 +330,10 @@ def test_the_shipped_recipes_of_backbones_are_the_papers():
 
 
 @pytest.mark.slow
-def test_the_demo_set_goes_from_videos_to_predictions(tmp_path, demo):
+def test_the_demo_set_goes_from_videos_to_predictions(tmp_path, demo, record):
     fast = read_recipe("finetune_tiny", ["loop.epochs=1", "data.detector=mediapipe", "data.frame_step=12"])
     train_backbone(fast, demo, tmp_path / "seed-0", crops=tmp_path / "faces")
     request = PredictRequest(tmp_path, None, "val", tmp_path, device="cpu")
-    _, one = backbone_predictor(fast, None, request, demo, tmp_path / "seed-0")
+    _, one = backbone_predictor(fast, record, request, demo, tmp_path / "seed-0")
     video = demo.videos("val")[0]
     assert len(one(video).p) == len(demo.frame_labels(video))

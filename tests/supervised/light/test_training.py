@@ -14,13 +14,14 @@ from bah_mllm.core.errors import ConfigError, DataError, PrerequisiteError, RunE
 from bah_mllm.core.records import Level, Status
 from bah_mllm.cues.records import CueEvent
 from bah_mllm.cues.store import Observation, write_cues
+from supervised.features.words import WordEncoder
 from supervised.light import examples
 from supervised.light.predict import light_predictor, predict_light
 from supervised.light.recipe import LightRecipe
 from supervised.light.train import train_for_seed, train_light
 from supervised.reading import list_recipes, read_recipe
+from supervised.training.requests import PredictRequest, TrainRequest
 
-ABOUT = SimpleNamespace(cues=None)  # what is asked, and what was recorded: no cues
 LIGHT = ("words_video", "words_video_noquestion", "words_cues_video", "words_embeddings_video", "cue_count")
 
 
@@ -94,9 +95,10 @@ def test_the_same_seed_trains_the_same_and_another_does_not(trained, people, rec
     assert told[0] != told[2]
 
 
-def test_videos_that_cannot_be_predicted_say_why_and_cost_the_others_nothing(trained, people, recipe):
+def test_videos_that_cannot_be_predicted_say_why_and_cost_the_others_nothing(trained, people, recipe, record):
     folder, _ = trained
-    level, predict_one = light_predictor(recipe(), ABOUT, ABOUT, people, folder)
+    request = PredictRequest(folder.parent, None, "test", folder.parent / "run")
+    level, predict_one = light_predictor(recipe(), record, request, people, folder)
     assert level is Level.VIDEO
     told = {one.video.video_id: one for one in predict_light(folder, people, people.videos("test"))}
     assert list(told) == [video.video_id for video in people.videos("test")]
@@ -149,7 +151,7 @@ def test_repeats_are_averaged_and_their_spread_is_told(people, recipe, tmp_path)
 
 
 def test_the_training_command_gets_the_averages_out_of_fold_metrics(people, recipe, tmp_path, capsys):
-    found = train_for_seed(recipe(n_folds=3), ABOUT, people, tmp_path, 0)
+    found = train_for_seed(recipe(n_folds=3), TrainRequest(None, tmp_path, tmp_path), people, tmp_path, 0)
     report = json.loads((tmp_path / "report.json").read_text())
     assert found["oof_auroc"] == report["metrics"]["average"]["auroc"]
     assert "question_prior, out of fold: auroc" in capsys.readouterr().err
@@ -243,7 +245,7 @@ def test_observed_cues_are_features_where_the_recipe_takes_them(recipe, split_li
         train_light(recipe(), dataset, tmp_path / "other", cues=cues)
 
 
-class _Encoder:
+class _Encoder(WordEncoder):
     """Two numbers a word: 9 where it speaks of wishes, and 1."""
 
     dim = 2
