@@ -20,17 +20,18 @@ def possible_wf1(f1: float, positive: float) -> tuple[float, float]:
     At a given F1 the F1 of the negatives falls with tp. The least tp has no false positives, the most has no false
     negatives or no true negatives.
     """
-    negative = 1 - positive
-
-    def weighted(tp: float, errors: float) -> float:
-        tn = 1 - tp - errors
-        return negative * 2 * tn / (2 * tn + errors) + positive * f1 if tn > 0 else positive * f1
-
     if f1 == 0:
-        return weighted(0.0, 1.0), weighted(0.0, positive)
+        return _weighted(f1, positive, 0.0, 1.0), _weighted(f1, positive, 0.0, positive)
     least, most = positive * f1 / (2 - f1), min(positive, f1 / (2 - f1))
     errors_per_tp = 2 * (1 / f1 - 1)
-    return weighted(most, most * errors_per_tp), weighted(least, least * errors_per_tp)
+    lowest, highest = (_weighted(f1, positive, tp, tp * errors_per_tp) for tp in (most, least))
+    return lowest, highest
+
+
+def _weighted(f1: float, positive: float, tp: float, errors: float) -> float:
+    """Return the weighted F1 of predictions with this F1, shares of positives, of true positives and of errors."""
+    tn = 1 - tp - errors
+    return (1 - positive) * 2 * tn / (2 * tn + errors) + positive * f1 if tn > 0 else positive * f1
 
 
 def is_possible(f1: float, wf1: float, positive: float) -> bool:
