@@ -55,7 +55,7 @@ def test_rows_and_windows_are_those_counted_by_hand(plan: Callable[..., RunPlan]
 
 def test_lengths_that_come_to_the_same_frames_are_one(plan: Callable[..., RunPlan]) -> None:
     found = plan(windows=("1s", "1.01s", "0.5s"), hop="0.5s")
-    assert found.lengths(found.plans[0]) == (Lengths(24, 12, 1.0), Lengths(12, 12, 0.5))
+    assert found.lengths(found.plans[0]) == (Lengths(24, 12, 1.0, 0.5), Lengths(12, 12, 0.5, 0.5))
 
 
 def test_the_true_count_of_frames_plans_a_video_again(plan: Callable[..., RunPlan]) -> None:
@@ -67,7 +67,7 @@ def test_the_true_count_of_frames_plans_a_video_again(plan: Callable[..., RunPla
 def test_blank_rows_say_what_was_asked_and_that_nobody_answered(plan: Callable[..., RunPlan]) -> None:
     found = plan(windows=("24",), content_free=True, control="black-video")
     (main, *_), (content_free, *_) = found.blank_rows(
-        found.plans[0], Span(Window(0, 24), (Lengths(24, 24, None), Lengths(30, 30, None)))
+        found.plans[0], Span(Window(0, 24), (Lengths(24, 24, None, None), Lengths(30, 30, None, None)))
     )
     assert (main.variant, content_free.variant) == (Variant.MAIN, Variant.CONTENT_FREE)
     assert main.system == "transcript_def1~black-video@some:m"
@@ -79,7 +79,7 @@ def test_blank_rows_say_what_was_asked_and_that_nobody_answered(plan: Callable[.
 def test_a_video_whose_file_is_not_there_has_one_span_without_frames(plan: Callable[..., RunPlan]) -> None:
     found = plan(windows=("24", "60"))
     lost = VideoPlan(Video("v", participant_id="p"), None, "the video file is missing")
-    assert found.spans(lost) == (Span(None, (Lengths(24, 24, None), Lengths(60, 60, None))),)
+    assert found.spans(lost) == (Span(None, (Lengths(24, 24, None, None), Lengths(60, 60, None, None))),)
 
 
 def test_files_are_left_alone_where_words_are_enough(plan: Callable[..., RunPlan]) -> None:
