@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -62,3 +64,16 @@ def test_a_function_is_as_long_as_its_decorators_and_body_and_a_command_as_its_b
     assert lengths == {"f": 6, "g": 3, "h": 2}
     (command, *_) = script.functions(ast.parse(code), "bah_mllm/cli/a.py")
     assert command.n_lines == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_scores", "is_wrong"), [(3, False), (4, True)])
+def test_where_shapes_are_checked_a_wrong_one_is_told(n_scores: int, *, is_wrong: bool) -> None:
+    code = (
+        "import tests.check_shapes, numpy as np\n"
+        "from bah_mllm.evaluation.calibration import reliability_bins\n"
+        f"reliability_bins(np.zeros(3, np.int64), np.zeros({n_scores}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS.parent, capture_output=True, text=True, check=False)
+    assert ("typechecking parameter 'scores'" in done.stderr) is is_wrong, done.stderr
+    assert done.returncode == int(is_wrong)
