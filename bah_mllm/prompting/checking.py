@@ -6,9 +6,12 @@ its values.
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 from jinja2 import meta, nodes
@@ -18,19 +21,39 @@ from jinja2.tests import TESTS
 from bah_mllm.core.errors import PromptError
 from bah_mllm.prompting.front_matter import FrontMatter, Need, TemplateSource, line_of_key
 
-__all__ = ["FILTERS", "MAX_FILE_CHARS", "check_needs", "check_size", "collect_partials", "environment"]
+__all__ = [
+    "FILTERS",
+    "MAX_FILE_CHARS",
+    "check_needs",
+    "check_text",
+    "collect_partials",
+    "environment",
+    "failing_filter",
+]
 
 MAX_FILE_CHARS = 200_000  # of a prompt file, and of what it may print beside its values; far past any model's context
 
 MAX_INCLUDED = 100
+_MAX_PROBLEM_CHARS = 300
 
 FILTERS = ("capitalize", "count", "default", "first", "last", "length", "lower", "title", "trim", "truncate", "upper")
 
 # No arithmetic, no concatenation, no assignment, no macros.
 _ALLOWED_NODES = frozenset({
     "And", "Call", "Compare", "CondExpr", "Const", "Filter", "For", "Getattr", "Getitem", "If", "Include", "List",
-    "Name", "Neg", "Not", "Operand", "Or", "Output", "Slice", "Template", "TemplateData", "Test", "Tuple",
+    "Name", "Neg", "Not", "Operand", "Or", "Output", "Scope", "Slice", "Template", "TemplateData", "Test", "Tuple",
 })  # fmt: skip
+
+# What people write for the rest.
+_WRITTEN = MappingProxyType({
+    "Add": "+", "Assign": "{% set %}", "AssignBlock": "{% set %}", "Block": "{% block %}", "CallBlock": "{% call %}",
+    "Concat": "~", "Dict": "{...}", "Div": "/", "Extends": "{% extends %}", "FilterBlock": "{% filter %}",
+    "FloorDiv": "//", "FromImport": "{% from %}", "Import": "{% import %}", "Keyword": "name=value",
+    "Macro": "{% macro %}", "Mod": "%", "Mul": "*", "Pos": "+", "Pow": "**",
+    "ScopedEvalContextModifier": "{% autoescape %}", "Sub": "-", "With": "{% with %}",
+})  # fmt: skip
+_LONG_NUMBER = re.compile(r"[0-9a-fA-F_]{1000}")
+_BAD_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 
 def environment() -> SandboxedEnvironment:
@@ -67,7 +90,7 @@ def collect_partials(
             raise _template_error(source, node.lineno, f"{partial!r} includes itself")
         if partial not in sources:
             path, text = load_partial(partial)
-            check_size(text, path)
+            check_text(text, path)
             # Files end with a newline; a sentence that is included must not bring a line break.
             sources[partial] = TemplateSource(text.removesuffix("\n"), path, 1)
         n_printed += collect_partials(partial, sources, load_partial, including=(*including, name))
@@ -83,19 +106,38 @@ def _checked_tree(source: TemplateSource) -> nodes.Template:
         tree = env.parse(source.text)
         _check_nodes(tree, source, in_loop=False)
         env.compile(tree)  # finds what parsing does not, such as targets that cannot be assigned to
+    except PromptError:
+        raise
     except jinja2.TemplateSyntaxError as error:
         raise _template_error(source, error.lineno, error.message or "not a template") from None
     except (RecursionError, SyntaxError, MemoryError):
         raise _template_error(source, 1, "conditions or brackets are nested too deeply") from None
+    except Exception as error:  # noqa: BLE001 - Jinja2 lets through whatever Python says of a constant in the text
+        match = _LONG_NUMBER.search(source.text)
+        line = source.text.count("\n", 0, match.start()) + 1 if match else 1
+        problem = "a number has too many digits" if match else f"it cannot be compiled ({type(error).__name__})"
+        raise _template_error(source, line, problem) from None
     return tree
 
 
-def _check_nodes(node: nodes.Node, source: TemplateSource, *, in_loop: bool) -> None:
+def _check_nodes(node: nodes.Node, source: TemplateSource, *, in_loop: bool, line: int = 1) -> None:
     """Refuse all of Jinja2 that prompts do not need; see the module's docstring."""
+    line = node.lineno or line  # Jinja2 leaves it out of what it puts around a tag
+    problem = _problem_of(node, in_loop=in_loop)
+    if problem is not None:
+        raise _template_error(source, line, problem)
+    inside = in_loop or isinstance(node, nodes.For)
+    for child in node.iter_child_nodes():
+        _check_nodes(child, source, in_loop=inside, line=line)
+
+
+def _problem_of(node: nodes.Node, *, in_loop: bool) -> str | None:
     problem = None
     kind = type(node).__name__
     if kind not in _ALLOWED_NODES:
-        problem = f"prompts cannot use {kind!r} of Jinja2"
+        problem = f"prompts cannot use {_WRITTEN.get(kind, kind)} of Jinja2"
+    elif isinstance(node, nodes.Const) and isinstance(node.value, str) and _BAD_CHARACTER.search(node.value):
+        problem = "a text holds a null character or half of a surrogate pair"
     elif isinstance(node, nodes.For) and (in_loop or node.recursive):
         problem = "loops cannot nest"
     elif isinstance(node, nodes.Include) and in_loop:
@@ -108,11 +150,7 @@ def _check_nodes(node: nodes.Node, source: TemplateSource, *, in_loop: bool) -> 
         problem = f"there is no filter {node.name!r}; there are: {', '.join(FILTERS)}"
     elif isinstance(node, nodes.Test) and node.name not in TESTS:  # Jinja2 would tell when it comes to it
         problem = f"there is no test {node.name!r}"
-    if problem:
-        raise _template_error(source, node.lineno, problem)
-    inside = in_loop or isinstance(node, nodes.For)
-    for child in node.iter_child_nodes():
-        _check_nodes(child, source, in_loop=inside)
+    return problem
 
 
 def check_needs(
@@ -158,14 +196,23 @@ def _hint(variable: str) -> str:
 
 
 def _template_error(source: TemplateSource, line: int, problem: str, *, remedy: str = "") -> PromptError:
+    if len(problem) > _MAX_PROBLEM_CHARS:  # it may quote a name of any length
+        problem = f"{problem[:_MAX_PROBLEM_CHARS]} ..."
     return PromptError(
         f"The file {source.path}, line {source.first_line + line - 1}: {problem.rstrip('.')}.",
         remedy=remedy or "Correct the template there; prompts/README.md says what a prompt can use.",
     )
 
 
-def check_size(text: str, path: Path) -> None:
-    """Refuse a file that is too long to be a prompt.
+def failing_filter(error: BaseException) -> str | None:
+    """Return the name of the filter in which an error was raised; None where it was none."""
+    code_of = {getattr(jinja2.filters.FILTERS[name], "__code__", None): name for name in FILTERS}
+    raised_in = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return next((code_of[code] for code in reversed(raised_in) if code in code_of), None)
+
+
+def check_text(text: str, path: Path) -> None:
+    """Refuse a file that is too long to be a prompt, or that holds a null character.
 
     Raises:
         PromptError: It is.
@@ -175,3 +222,6 @@ def check_size(text: str, path: Path) -> None:
             f"The file {path} has {len(text):,} characters; a prompt may have {MAX_FILE_CHARS:,}.",
             remedy="Give a prompt file, not a file of data.",
         )
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise PromptError(f"The file {path}, line {line}: a null character.", remedy="Save it as UTF-8 text.")

@@ -18,6 +18,8 @@ from pathlib import Path, PurePosixPath
 
 from bah_mllm.core.errors import PromptError
 from bah_mllm.core.reading import Refusal, read_text
+from bah_mllm.core.saying import shortened
+from bah_mllm.prompting.rendering import check_prompt
 from bah_mllm.prompting.template import PromptTemplate, parse_template
 
 __all__ = ["PROMPTS_VARIABLE", "SUFFIX", "PromptEntry", "find_prompt", "list_prompts", "new_prompt", "prompt_folders"]
@@ -109,7 +111,8 @@ def list_prompts(dirs: Sequence[Path] = ()) -> list[PromptEntry]:
     entries: list[PromptEntry] = []
     for name, path in _iterate(folders):
         try:
-            entries.append(PromptEntry(name, path, _load(path, name=name, folders=folders)))
+            checked = check_prompt(_load(path, name=name, folders=folders))
+            entries.append(PromptEntry(name, path, checked.template))
         except PromptError as error:
             entries.append(PromptEntry(name, path, None, error.problem))
     return entries
@@ -160,7 +163,7 @@ def _lies_in(path: Path, folder: Path) -> bool:
 
 def _outside(file_name: str) -> PromptError:
     return PromptError(
-        f"The prompt name {file_name!r} leads out of the folder of prompts.",
+        f"The prompt name {shortened(file_name)} leads out of the folder of prompts.",
         remedy="Give the path of an existing .jinja file, or a name inside the folder.",
     )
 
@@ -173,7 +176,7 @@ def _load_partial(file_name: str, *, folders: Sequence[Path]) -> tuple[Path, str
     path = _locate(file_name, folders) if file_name.endswith(SUFFIX) else None
     if path is None:
         raise PromptError(
-            f"There is no file {file_name!r} to include.",
+            f"There is no file {shortened(file_name)} to include.",
             remedy=f"Put a {SUFFIX} file of that name into one of: {', '.join(map(str, folders))}.",
         )
     text = _read(path)

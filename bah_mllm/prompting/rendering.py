@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bah_mllm.core.errors import PromptError
 from bah_mllm.core.records import RenderedPrompt, Variant
 from bah_mllm.prompting.front_matter import Need
 from bah_mllm.prompting.neutralise import neutralise
@@ -97,6 +98,9 @@ def render_text(template: PromptTemplate, variables: Mapping[str, str], *, varia
         PromptError: A value is missing, or the template cannot be rendered.
     """
     texts = {name: text.strip() for name, text in variables.items()}
+    for name, text in texts.items():
+        if any("\ud800" <= letter <= "\udfff" for letter in text):  # what Python makes of other bytes in an argument
+            raise PromptError(f"The value of {name} is not UTF-8.", remedy="Give it as UTF-8 text.")
     if "question" in texts:
         asked = texts["question"]
         number = int(asked) if re.fullmatch(r"[1-7]", asked) else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +23,14 @@ import jinja2
 
 from bah_mllm.core.errors import PromptError
 from bah_mllm.core.records import Variant
-from bah_mllm.prompting.checking import MAX_FILE_CHARS, check_needs, check_size, collect_partials, environment
+from bah_mllm.prompting.checking import (
+    MAX_FILE_CHARS,
+    check_needs,
+    check_text,
+    collect_partials,
+    environment,
+    failing_filter,
+)
 from bah_mllm.prompting.front_matter import CONTENT_NEEDS, FrontMatter, Need, split_front_matter
 
 __all__ = ["CONTENT_FREE_TEXT", "PromptTemplate", "parse_template"]
@@ -39,6 +47,7 @@ class PromptTemplate:
         path: The file.
         front: Its front matter.
         body: The template below the front matter.
+        first_line: Line of the file on which the body starts, counted from 1.
         partials: Name and text of each file that it includes, sorted by name.
         digest: SHA-256 of the file's text (line ends as ``\n``) and of its partials' in their order.
     """
@@ -47,6 +56,7 @@ class PromptTemplate:
     path: Path
     front: FrontMatter
     body: str
+    first_line: int
     partials: tuple[tuple[str, str], ...]
     digest: str
 
@@ -85,22 +95,37 @@ class PromptTemplate:
         used = {variable.value: values[variable] for variable in self.variables}
         if variant is Variant.CONTENT_FREE:
             used |= {variable.value: CONTENT_FREE_TEXT for variable in self.variables if variable in CONTENT_NEEDS}
-        template = _compiled(self, swapped=variant is Variant.SWAPPED)
         # Ten times: room for a template that repeats its values.
         limit = MAX_FILE_CHARS + 10 * sum(map(len, used.values()))
         try:
-            text = _join_up_to(limit, template.generate(used))
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            raise PromptError(  # without the error's words, which may quote a value
-                f"The prompt {self.name!r} ({self.path}) cannot be rendered: {type(error).__name__} in its template.",
-                remedy="Run `bah-mllm prompts check` on the file, and simplify its conditions and loops.",
-            ) from error
+            text = _join_up_to(limit, _compiled(self, swapped=variant is Variant.SWAPPED).generate(used))
+        except PromptError:
+            raise
+        except Exception as error:
+            raise self._cannot_render(error) from error
         if text is None:
             raise PromptError(
                 f"The prompt {self.name!r} prints more than {MAX_FILE_CHARS:,} characters beside its values.",
                 remedy=f"Shorten the loop in {self.path}.",
             )
         return text.rstrip()
+
+    def _cannot_render(self, error: Exception) -> PromptError:
+        """Return the refusal, without the error's words, which may quote a value."""
+        # Jinja2 puts the template's own file and line into the traceback.
+        files = {str(self.path), *(name for name, _ in self.partials)}
+        places = [
+            f"{frame.f_code.co_filename}, line {line}"
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if frame.f_code.co_filename in files
+        ]
+        at = places[-1] if places else str(self.path)
+        name = failing_filter(error)
+        what = "its template fails" if name is None else f"the filter {name!r} fails"
+        return PromptError(
+            f"The prompt {self.name!r} cannot be rendered: {at}: {what} ({type(error).__name__}).",
+            remedy="Correct what the filter is given there." if name else "Simplify the conditions and loops there.",
+        )
 
     def __hash__(self) -> int:
         return hash((self.name, self.digest))
@@ -121,7 +146,7 @@ def parse_template(
         PromptError: Front matter or template are malformed, or declared needs are not the variables used. Names the
             file and the line.
     """
-    check_size(text, path)
+    check_text(text, path)
     front, front_text, body = split_front_matter(text, path)
     sources = {name: body}
     collect_partials(name, sources, load_partial, including=())
@@ -130,7 +155,7 @@ def parse_template(
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
     for _, partial in partials:
         digest.update(partial.encode("utf-8", "surrogatepass"))
-    return PromptTemplate(name, path, front, body.text, partials, digest.hexdigest())
+    return PromptTemplate(name, path, front, body.text, body.first_line, partials, digest.hexdigest())
 
 
 def _flag(variable: Need) -> str:
@@ -175,7 +200,14 @@ def _compiled(template: PromptTemplate, *, swapped: bool) -> jinja2.Template:
             f"The labels of the prompt {template.name!r} cannot be swapped: its text nowhere lists them in quotes.",
             remedy=f"Write {' or '.join(map(repr, labels))} into it, or leave out the swapped variant.",
         )
-    sources = {"prompt": template.body, **dict(template.partials)}
+    above = "{#" + "\n" * (template.first_line - 1) + "#}"  # so that lines are counted as in the file
+    sources = {"prompt": above + template.body, **dict(template.partials)}
+    files = {"prompt": str(template.path)}
+
+    def load(name: str) -> tuple[str, str, None]:
+        text = sources[name]
+        return _mirror(text, labels) if swapped else text, files.get(name, name), None
+
     env = environment()
-    env.loader = jinja2.DictLoader({name: _mirror(text, labels) if swapped else text for name, text in sources.items()})
+    env.loader = jinja2.FunctionLoader(load)
     return env.get_template("prompt")

@@ -8,6 +8,7 @@ import pytest
 
 from bah_mllm.core.errors import PromptError
 from bah_mllm.prompting import check_prompt, find_prompt, list_prompts, new_prompt, render_text
+from tests.prompting.conftest import source
 
 PROMPT = """+++
 version = 1
@@ -155,3 +156,26 @@ def test_prompts_are_found_from_any_folder_and_load_nothing_heavy(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        source("{% autoescape true %}{{ transcript }}{% endautoescape %}"),
+        source("{{ transcript }}{{ " + "9" * 5_000 + " }}"),
+        source(source="[" * 5_000 + "]" * 5_000),
+        source(source="9" * 5_000),
+        source("{{ transcript|truncate(-5) }}"),
+        source("{{ transcript" + "|trim" * 30_000 + " }}"),
+        b"\xff\xfe\x00",
+        b"+" * 2**21,
+    ],
+)
+def test_one_file_that_nothing_could_read_leaves_the_others_listed(write, tmp_path, text):
+    write(source(), "fine.jinja")
+    write(text, "odd.jinja")
+    entries = {entry.name: entry for entry in list_prompts([tmp_path])}
+    assert entries["fine"].template is not None
+    assert entries["odd"].template is None
+    assert entries["odd"].problem
+    assert entries["transcript_def1"].problem is None

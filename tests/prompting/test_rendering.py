@@ -64,6 +64,31 @@ def test_a_loop_without_end_is_stopped(load, loop):
     assert time.process_time() - started < 5
 
 
+@pytest.mark.parametrize(
+    "filter_", ["truncate(-5)", "truncate(1)", "truncate(9, true, '', -1)", "truncate('a')", "trim(1)"]
+)
+def test_a_filter_that_fails_is_named_with_its_line(load, filter_):
+    template = load("{{ transcript }}\n\n{{ transcript|upper|" + filter_ + " }}")
+    with pytest.raises(PromptError, match=rf"mine\.jinja, line 9: the filter '{filter_.split('(')[0]}' fails"):
+        render_text(template, {"transcript": "secret words"})
+
+
+def test_a_failure_in_an_included_file_names_that_file(load, write):
+    write("\n{{ transcript|truncate(-5) }}", "partials/cut.jinja")
+    with pytest.raises(PromptError, match=r"partials/cut\.jinja, line 2: the filter 'truncate' fails"):
+        render_text(load('{{ transcript }}{% include "partials/cut.jinja" %}'), {"transcript": "x"})
+
+
+def test_what_fails_outside_of_filters_is_named_by_its_line(load):
+    with pytest.raises(PromptError, match=r"mine\.jinja, line 8: its template fails \(ValueError\)"):
+        render_text(load("{{ transcript }}\n{{ transcript[::0] }}"), {"transcript": "secret words"})
+
+
+def test_a_value_that_is_not_utf_8_is_refused(load):
+    with pytest.raises(PromptError, match="value of transcript is not UTF-8"):
+        render_text(load("{{ transcript }}"), {"transcript": b"caf\xe9".decode("utf-8", "surrogateescape")})
+
+
 def test_a_transcript_of_a_megabyte_is_rendered(load):
     assert len(render_text(load("{{ transcript }}"), {"transcript": "x" * 1_000_000})) == 1_000_000
 
