@@ -28,9 +28,9 @@ def print_bench(name: str, request: BenchRequest, *, json_path: str | None) -> N
     if json_path is not None:
         write_json(figures, json_path)
         return
-    from rich.console import Console
+    from bah_mllm.report.console import plain_console
 
-    console = Console(highlight=False)
+    console = plain_console()
     for line in _lines(figures):
         console.print(line, soft_wrap=True)
 

@@ -9,6 +9,7 @@ import typer
 
 from bah_mllm.cli.options import Data, Features, Json
 from bah_mllm.cli.parsing import require_supervised
+from bah_mllm.core.saying import tell
 
 __all__ = ["adapt"]
 
@@ -69,5 +70,5 @@ def adapt(
     if json_path is not None:
         write_json(record.model_dump(mode="json"), json_path)
     else:
-        typer.echo("\n".join(summary_lines(record)))
+        tell("\n".join(summary_lines(record)))
     return 3 if set(read_manifest(out).n_rows) - {"ok"} else 0

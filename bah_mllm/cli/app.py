@@ -5,6 +5,7 @@ Nothing heavy is imported here or in the command modules: ``bah-mllm --help`` lo
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typer import TyperException
 from bah_mllm.cli import adaptation, cues, data, evaluate, features, models, prompts, runs, system, training, weights
 from bah_mllm.cli.options import RunSettingsCommand
 from bah_mllm.core.errors import BahError
+from bah_mllm.core.saying import say
 
 __all__ = ["app", "invoke", "main"]
 
@@ -93,7 +95,7 @@ def invoke(arguments: Sequence[str]) -> int:
         )
         return EXIT_USER_ERROR
     if code == EXIT_INTERRUPTED:  # Typer turns Ctrl-C into this code
-        print("interrupted: what is done is saved; the same command goes on from there.", file=sys.stderr)  # noqa: T201
+        say("interrupted: what is done is saved; the same command goes on from there.")
     return code if isinstance(code, int) else 0
 
 
@@ -101,7 +103,7 @@ def _usage_error(error: TyperException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "bah-mllm"
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(error.format_message(), file=sys.stderr)  # noqa: T201 - the help page
+        say(error.format_message())
     else:
         _two_lines(error.format_message() + _offending_value(error), f"{path} --help")
     return EXIT_USER_ERROR
@@ -116,9 +118,12 @@ def _offending_value(error: TyperException) -> str:
 def _two_lines(problem: str, remedy: str) -> None:
     # One line each, whatever a value in them contains.
     lines = (" ".join(text.split()) for text in (problem, remedy))
-    print("error: {}\n  try: {}".format(*lines), file=sys.stderr)  # noqa: T201 - what a command says on stderr
+    say("error: {}\n  try: {}".format(*lines))
 
 
 def main() -> None:
     """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding gets what it lacks as \\u....
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(invoke(sys.argv[1:]))

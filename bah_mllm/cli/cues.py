@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bah_mllm.cli.options import Json
+from bah_mllm.core.saying import say, tell
 
 __all__ = ["app"]
 
@@ -74,7 +75,7 @@ def extract(
         workers=workers,
         reader=reader,
     )
-    typer.echo(str(out))
+    tell(str(out))
     return 3 if n_unreadable else 0
 
 
@@ -99,7 +100,7 @@ def render(
     """
     from bah_mllm.inspection.cue_views import rendered_cues
 
-    typer.echo(rendered_cues(folder, video, start_s=start, stop_s=stop, tokens_per_10s=tokens, modalities=modality))
+    tell(rendered_cues(folder, video, start_s=start, stop_s=stop, tokens_per_10s=tokens, modalities=modality))
 
 
 @app.command()
@@ -146,5 +147,5 @@ def show(
     """
     from bah_mllm.inspection.cue_views import show_cues
 
-    typer.echo(show_cues(folder, video, data=data, picture=out, is_private=private), nl=False)
-    typer.echo(f"wrote {out}", err=True)
+    tell(show_cues(folder, video, data=data, picture=out, is_private=private).removesuffix("\n"))
+    say(f"wrote {out}")

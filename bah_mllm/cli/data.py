@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bah_mllm.cli.options import Json, Root
+from bah_mllm.core.saying import tell
 
 __all__ = ["app", "transcribe"]
 
@@ -62,7 +63,7 @@ def transcribe(
 
     hears = open_recogniser(recogniser, model, download=download, device=device, keep_fillers=not clean)
     done = transcribe_videos(target, hears, split=split, language=language, overwrite=overwrite)
-    typer.echo(
+    tell(
         f"{done.n_written} written ({done.n_silent} without a word), {done.n_kept} kept, {done.n_unreadable} unreadable"
     )
     return 3 if done.n_unreadable else 0

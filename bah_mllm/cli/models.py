@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bah_mllm.core.saying import say, tell
+
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Get the small models that the toolkit can embed.")
@@ -19,7 +21,7 @@ def get(name: Annotated[str, typer.Argument(help="A name that `models list` prin
     """
     from bah_mllm.engines.models import get_model
 
-    get_model(name, progress=lambda text: typer.echo(text, err=True))
+    get_model(name, progress=say)
 
 
 @app.command("list")
@@ -33,5 +35,5 @@ def list_() -> None:
     for state in list_models():
         model = state.model
         ready = "ready" if state.is_ready else f"bah-mllm models get {model.name}"
-        typer.echo(f"{model.name}: {model.summary}")
-        typer.echo(f"  engine {model.engine}, {model.licence}, {model.size_mb} MB, {ready}")
+        tell(f"{model.name}: {model.summary}")
+        tell(f"  engine {model.engine}, {model.licence}, {model.size_mb} MB, {ready}")

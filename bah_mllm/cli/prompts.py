@@ -10,7 +10,7 @@ import typer
 from bah_mllm.cli.options import Json
 from bah_mllm.core.errors import BahError, PromptError
 from bah_mllm.core.records import Variant
-from bah_mllm.core.saying import one_of
+from bah_mllm.core.saying import hand_out, one_of, say, tell
 
 __all__ = ["app"]
 
@@ -52,8 +52,8 @@ def list_(
         return
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
-        about = entry.template.front.description if entry.template else f"BROKEN: {entry.problem}"
-        typer.echo(f"{entry.name:{width}}  {about}")
+        about = " ".join(entry.template.front.description.split()) if entry.template else f"BROKEN: {entry.problem}"
+        tell(f"{entry.name:{width}}  {about}")
 
 
 @app.command()
@@ -65,8 +65,8 @@ def show(name: _Name, *, prompts_dir: _Dirs = None) -> None:
     from bah_mllm.prompting import find_prompt
 
     template = find_prompt(name, prompts_dir or [])
-    typer.echo(f"# {template.path} (sha256 {template.digest[:12]})", err=True)
-    typer.echo(template.path.read_text(encoding="utf-8-sig"), nl=False)
+    say(f"# {template.path} (sha256 {template.digest[:12]})")
+    hand_out(template.path.read_text(encoding="utf-8-sig"))
 
 
 @app.command()
@@ -96,7 +96,7 @@ def render(
         raise PromptError(f"There is no variant {variant!r}.", remedy=f"Choose one of: {', '.join(Variant)}.")
     template = find_prompt(name, prompts_dir or [])
     values = {key: value for key, value in given.items() if value is not None}
-    typer.echo(render_text(template, values, variant=Variant(variant)))
+    hand_out(render_text(template, values, variant=Variant(variant)) + "\n")
 
 
 @app.command()
@@ -120,12 +120,12 @@ def check(
             report = check_prompt(find_prompt(name, dirs))
         except BahError as error:
             n_wrong += 1
-            typer.echo(f"{name}: WRONG: {error.problem}")
-            typer.echo(f"error: {error.problem}\n  try: {error.remedy}", err=True)
+            tell(f"{name}: WRONG: {error.problem}")
+            say(f"error: {error.problem}\n  try: {error.remedy}")
             continue
-        typer.echo(f"{name}: ok")
+        tell(f"{name}: ok")
         for warning in report.warnings:
-            typer.echo(f"  note: {warning}")
+            tell(f"  note: {warning}")
     return 2 if n_wrong else 0
 
 
@@ -138,4 +138,4 @@ def new(path: Annotated[Path, typer.Argument(help="File to write, ending in .jin
     from bah_mllm.prompting import new_prompt
 
     new_prompt(path)
-    typer.echo(f"wrote {path}; use it with --prompt {path}", err=True)
+    say(f"wrote {path}; use it with --prompt {path}")

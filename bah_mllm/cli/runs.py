@@ -9,6 +9,7 @@ import typer
 
 from bah_mllm.cli.options import Data, Json, Split
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
+from bah_mllm.core.saying import tell
 from bah_mllm.paper.experiments import ExperimentRequest, find_experiment, names_by_half, run_experiment
 
 __all__ = ["diff", "experiment", "import_", "run", "status"]
@@ -38,7 +39,7 @@ def run(
         print_plan(resolved)
         return 0
     summary = run_zero_shot(resolved)
-    typer.echo(str(summary.folder))
+    tell(str(summary.folder))
     return 3 if summary.n_failed else 0
 
 
@@ -135,4 +136,4 @@ def import_(
     from bah_mllm.exchange.importing import import_predictions
 
     import_predictions(file, data=data, split=split, system=system, out=out)
-    typer.echo(str(out))
+    tell(str(out))

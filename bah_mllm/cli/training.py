@@ -9,6 +9,7 @@ import typer
 
 from bah_mllm.cli.options import Data, Features, Seeds
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
+from bah_mllm.core.saying import tell
 
 __all__ = ["predict", "train"]
 
@@ -40,7 +41,7 @@ def train(
     resolved = read_recipe(recipe, set_ or ())
     run(resolved, TrainRequest(data, out, features, cues, parse_seeds(seeds)))
     if Shard.current().rank == 0:
-        typer.echo(str(out))
+        tell(str(out))
 
 
 def predict(
@@ -70,5 +71,5 @@ def predict(
     chosen = None if seeds is None else parse_seeds(seeds)
     folders = run(PredictRequest(trained, data, split, out, features, cues, chosen, device))
     for folder in folders:
-        typer.echo(str(folder))
+        tell(str(folder))
     return 3 if any(set(read_manifest(folder).n_rows) - {"ok"} for folder in folders) else 0

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bah_mllm.cli.parsing import require_supervised
+from bah_mllm.core.saying import say, tell
 
 __all__ = ["app"]
 
@@ -52,7 +53,7 @@ def import_(
     folder = out if features is None else out / "imported"
     imported = import_weights(source, model=model, out=folder, window_frames=window_frames)
     for note in imported.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
     if features is not None:
         from supervised.fusion.train import adopt
         from supervised.reading import read_recipe
@@ -60,5 +61,5 @@ def import_(
 
         recipe = read_recipe(model, ["model.variant=faithful", *(set_ or ())])
         adopt(folder, recipe, TrainRequest(data, out, features))
-    typer.echo(f"{imported.model}, {imported.n_parameters:,} parameters -> {out}", err=True)
-    typer.echo(str(out))
+    say(f"{imported.model}, {imported.n_parameters:,} parameters -> {out}")
+    tell(str(out))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.saying import UNSEEN
 
 __all__ = ["check_json_path", "write_json"]
 
@@ -31,6 +32,7 @@ def write_json(value: object, json_path: str) -> None:
     """Write a value as JSON to a file, or to stdout where the path is ``-``."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if json_path == "-":
-        sys.stdout.write(text)
+        # Such characters stand in strings only, where an escape is the same value.
+        sys.stdout.write(UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], text))
     else:
-        Path(json_path).write_text(text, encoding="utf-8")
+        Path(json_path).write_text(text, encoding="utf-8", errors="backslashreplace")

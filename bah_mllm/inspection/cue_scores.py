@@ -99,12 +99,12 @@ def _print_table(rows: Mapping[str, Any]) -> None:
     for name, row in rows.items():
         if isinstance(row, dict):
             table.add_row(name, *(_cell(row.get(head)) for head in heads))
-    plain_console().print(table)
+    plain_console(has_markup=False).print(table)
 
 
 def _print_counts(scores: SegmentScores) -> None:
     unknown = ", ".join(f"{n:,} under {sheet}" for sheet, n in scores.n_unknown_entries.items()) or "none"
-    plain_console().print(
+    plain_console(has_markup=False).print(
         f"{scores.n_segments:,} segments with cues in {scores.n_videos:,} videos; left out: "
         f"{scores.n_segments_without_cues:,} segments without, "
         f"{scores.n_segments_without_times:,} without times, "

@@ -65,11 +65,13 @@ def print_stats(root: str | None, *, json_path: str | None) -> None:
 
 
 def _print_check(report: DataReport) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     console = plain_console()
     synthetic = ", synthetic" if report.is_synthetic else ""
-    console.print(f"[bold]{report.name}[/] ({report.kind}, edition {report.edition or 'unknown'}{synthetic})")
+    edition = escape(report.edition or "unknown")
+    console.print(f"[bold]{escape(report.name)}[/] ({report.kind}, edition {edition}{synthetic})")
     console.print(f"fingerprint {report.fingerprint[:16]}")
     table = Table("part", "there")
     for part, is_there in report.parts.items():
@@ -86,7 +88,7 @@ def _print_check(report: DataReport) -> None:
             if name in split.differences and split.published is not None:
                 text += f" ({getattr(split.published, name):,})"
             cells.append(text)
-        table.add_row(split.split, *cells)
+        table.add_row(escape(split.split), *cells)
     console.print(table)
     console.print(
         f"{report.n_videos:,} videos: {report.n_without_file:,} without file, {report.n_without_transcript:,} without "
@@ -97,25 +99,26 @@ def _print_check(report: DataReport) -> None:
         mark = "[green]possible[/]    " if task.is_possible else "[yellow]not possible[/]"
         console.print(f"{mark} {task.name}: {task.reason}")
     for problem in report.problems:
-        console.print(f"[red]problem[/] {problem.where}: ", end="")
+        console.print(f"[red]problem[/] {escape(problem.where)}: ", end="")
         console.print(problem.what, markup=False)
     read = f"{report.n_probed:,} video files read" if report.n_probed else "video files not read (--decode reads them)"
     console.print(f"{len(report.problems):,} problems; {read}")
 
 
 def _print_stats(stats: DataStats) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     console = plain_console()
     synthetic = ", synthetic" if stats.is_synthetic else ""
-    console.print(f"[bold]{stats.name}[/] (edition {stats.edition or 'unknown'}{synthetic})")
+    console.print(f"[bold]{escape(stats.name)}[/] (edition {escape(stats.edition or 'unknown')}{synthetic})")
     questions = sorted({question.question for question in stats.questions if question.question is not None})
     table = Table("split", "videos", "A/H", "share", *(f"Q{number}" for number in questions))
     for split, size in stats.splits.items():
         shares = {question.question: question.prior for question in stats.questions if question.split == split}
         prevalence = stats.prevalence.get(split)
         table.add_row(
-            split,
+            escape(split),
             f"{size.videos:,}",
             f"{size.videos_ah:,}",
             "-" if prevalence is None else f"{prevalence:.3f}",

@@ -93,9 +93,9 @@ def print_diff(a: Path, b: Path, *, json_path: str | None) -> None:
     if json_path is not None:
         write_json(found, json_path)
         return
-    from rich.console import Console
+    from bah_mllm.report.console import plain_console
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = plain_console(has_markup=False, wraps_softly=True)
     console.print(f"a: {found['a']}\nb: {found['b']}")
     for field in found["fields"]:
         console.print(f"  {field['field']}: {field['a']!r} -> {field['b']!r}")

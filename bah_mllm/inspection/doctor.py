@@ -243,10 +243,10 @@ def _would_run(name: str, lacks: list[tuple[str, str]], about: str = "") -> Chec
 
 def print_report(checks: list[Check]) -> None:
     """Print the checks for a person: a mark, what was found, and the remedy below what is not in order."""
-    from rich.console import Console
+    from bah_mllm.report.console import plain_console
 
     marks = {"ok": "[green]ok[/]     ", "absent": "[yellow]absent[/] ", "problem": "[red]problem[/]"}
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(wraps_softly=True)
     topic = ""
     for check in checks:
         if check.topic != topic:

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from bah_mllm.core.records import RenderedPrompt
+from bah_mllm.core.saying import tell
 from bah_mllm.engines import facts_before_loading, find_engine
 from bah_mllm.pipeline.asking import Asking
 from bah_mllm.pipeline.config import RunConfig
@@ -38,24 +39,24 @@ def dry_run(config: RunConfig) -> None:
     asking = Asking(run_plan)
     n_windows = run_plan.n_windows
 
-    print("plan")
-    print(f"  data       {setup.dataset.name}, {setup.split or 'all'}: {len(run_plan.plans)} videos")
+    tell("plan")
+    tell(f"  data       {setup.dataset.name}, {setup.split or 'all'}: {len(run_plan.plans)} videos")
     for plan in run_plan.plans:
         if plan.problem is not None:
-            print(f"  unusable   {plan.video.video_id}: {plan.problem}")
-    print(f"  folder     {setup.folder} ({n_done:,} rows there already)")
-    print(f"  engine     {engine.name}, model {engine.model}, {config.answer}")
+            tell(f"  unusable   {plan.video.video_id}: {plan.problem}")
+    tell(f"  folder     {setup.folder} ({n_done:,} rows there already)")
+    tell(f"  engine     {engine.name}, model {engine.model}, {config.answer}")
     for length, n in run_plan.windows_per_length().items():
-        print(f"  windows    {n:,} of {length} frames" if length is not None else f"  windows    {n:,} whole videos")
-    print(f"  prompts    {', '.join(template.name for template in setup.templates)} ({len(setup.variants)} variant(s))")
-    print(f"  passes     {n_windows:,} windows through the model, one decoding pass a video")
-    print(f"  rows       {run_plan.n_rows:,}")
+        tell(f"  windows    {n:,} of {length} frames" if length is not None else f"  windows    {n:,} whole videos")
+    tell(f"  prompts    {', '.join(template.name for template in setup.templates)} ({len(setup.variants)} variant(s))")
+    tell(f"  passes     {n_windows:,} windows through the model, one decoding pass a video")
+    tell(f"  rows       {run_plan.n_rows:,}")
     prompt = _first_prompt(run_plan, asking)
     if prompt is not None:
-        print(f"first prompt ({prompt.name})\n---\n{prompt.text}\n---")
+        tell(f"first prompt ({prompt.name})\n---\n{prompt.text}\n---")
     n_texts = n_windows if asking.varies_by_window else len(run_plan.usable)
     n_prompt_chars = len(prompt.text) if prompt is not None else 0
-    print(_estimate(setup, n_windows=n_windows, n_texts=n_texts, n_prompt_chars=n_prompt_chars))
+    tell(_estimate(setup, n_windows=n_windows, n_texts=n_texts, n_prompt_chars=n_prompt_chars))
 
 
 def _first_prompt(run_plan: RunPlan, asking: Asking) -> RenderedPrompt | None:

@@ -69,7 +69,7 @@ def print_status(folder: Path, *, json_path: str | None) -> None:
     table.add_row("seconds", _listing({key: f"{value:.1f}" for key, value in state["seconds"].items()}) or "-")
     for note in state["notes"]:
         table.add_row("note", note)
-    plain_console().print(table)
+    plain_console(has_markup=False).print(table)
 
 
 def _listing(values: dict[str, Any]) -> str:

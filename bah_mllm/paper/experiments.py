@@ -16,7 +16,7 @@ from bah_mllm.core.files import write_atomically
 from bah_mllm.core.json_output import check_json_path, write_json
 from bah_mllm.core.loading import load_named
 from bah_mllm.core.records import Level
-from bah_mllm.core.saying import say
+from bah_mllm.core.saying import say, tell
 from bah_mllm.core.timeline import Length
 
 __all__ = [
@@ -288,7 +288,7 @@ def run_experiment(name: str, request: ExperimentRequest, *, json_path: str | No
     elif outcome.show is not None:
         outcome.show()
     else:
-        print(outcome.markdown)  # noqa: T201 - what the command is asked for
+        tell(outcome.markdown)
     return outcome.has_failures
 
 

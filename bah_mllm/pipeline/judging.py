@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.json_output import check_json_path, write_json
+from bah_mllm.core.saying import tell
 from bah_mllm.evaluation import (
     Evaluation,
     EventRule,
@@ -167,7 +168,7 @@ def judge_and_print(
     if options.events is not None:
         print_events(evaluation, console=plain_console())
     for method in pooled:
-        print(_pooled_line(method))  # noqa: T201 - part of the result
+        tell(_pooled_line(method))
     if tuned:
         print_thresholds(tuned, console=plain_console())
     if groups is not None:

@@ -83,9 +83,10 @@ class Progress:
         self._started = perf_counter()
         self._bar: _Bar | None = None
         if sys.stderr.isatty() and not is_quiet:
-            from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as _Bar
+
+            from bah_mllm.report.console import plain_console
 
             self._bar = _Bar(
                 TextColumn("{task.description}", markup=False),
@@ -93,7 +94,7 @@ class Progress:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[note]}", markup=False),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=plain_console(is_stderr=True),
                 transient=True,
             )
             self._task = self._bar.add_task(f"{doing} {unit}", total=total, completed=self._done, note="")
