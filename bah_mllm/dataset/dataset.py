@@ -198,7 +198,7 @@ class Dataset:
         Raises:
             DataError: No video, or more than one, has that name; says which come near.
         """
-        found = self._by_name.get(lookup_key(name), ())
+        found = self.named(name)
         if len(found) == 1:
             return found[0]
         if found:
@@ -213,6 +213,10 @@ class Dataset:
             f"There is no video {name!r} in {self.name!r}.",
             remedy=f"Did you mean {' or '.join(ids)}?" if ids else "Run `bah-mllm data check` to see what is there.",
         )
+
+    def named(self, name: str) -> tuple[Video, ...]:
+        """Return the videos that a name may mean, as ``video`` takes names: none, one or several."""
+        return self._by_name.get(lookup_key(name), ())
 
     @cached_property
     def _by_name(self) -> dict[str, tuple[Video, ...]]:
