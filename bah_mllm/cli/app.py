@@ -15,7 +15,7 @@ import typer
 from typer import TyperException
 
 from bah_mllm.cli import adaptation, cues, data, evaluate, features, models, prompts, runs, system, training, weights
-from bah_mllm.cli.options import RunSettingsCommand
+from bah_mllm.cli.options import DataCommand, RunSettingsCommand
 from bah_mllm.core.errors import BahError
 from bah_mllm.core.saying import say
 
@@ -48,18 +48,18 @@ app.command("run", cls=RunSettingsCommand)(runs.run)
 app.command("experiment", cls=RunSettingsCommand)(runs.experiment)
 app.command("status")(runs.status)
 app.command("diff")(runs.diff)
-app.command("import")(runs.import_)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(evaluate.compare)
+app.command("import", cls=DataCommand)(runs.import_)
+app.command("evaluate", cls=DataCommand)(evaluate.evaluate)
+app.command("compare", cls=DataCommand)(evaluate.compare)
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
-app.command("transcribe")(data.transcribe)
+app.command("transcribe", cls=DataCommand)(data.transcribe)
 app.add_typer(cues.app, name="cues")
-app.command("features")(features.features)
-app.command("train")(training.train)
-app.command("predict")(training.predict)
-app.command("adapt")(adaptation.adapt)
+app.command("features", cls=DataCommand)(features.features)
+app.command("train", cls=DataCommand)(training.train)
+app.command("predict", cls=DataCommand)(training.predict)
+app.command("adapt", cls=DataCommand)(adaptation.adapt)
 app.add_typer(weights.app, name="weights")
 app.command("bench")(system.bench)
 app.command("doctor")(system.doctor)

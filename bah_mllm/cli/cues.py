@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bah_mllm.cli.options import Json
+from bah_mllm.cli.options import DataCommand, Json
 from bah_mllm.core.saying import say, tell
 
 __all__ = ["app"]
@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(cls=DataCommand)
 def extract(
     target: Annotated[Path, typer.Argument(help="A video, or the root of a data set.")],
     *,
@@ -103,7 +103,7 @@ def render(
     tell(rendered_cues(folder, video, start_s=start, stop_s=stop, tokens_per_10s=tokens, modalities=modality))
 
 
-@app.command()
+@app.command(cls=DataCommand)
 def score(
     folder: Annotated[Path | None, typer.Argument(help="Folder that `cues extract` wrote.")] = None,
     *,
@@ -130,7 +130,7 @@ def score(
     print_scores(folder, words=words, truth=truth, data=data, split=split, tolerance_s=tolerance, json_path=json_path)
 
 
-@app.command()
+@app.command(cls=DataCommand)
 def show(
     folder: Annotated[Path, typer.Argument(help="Folder that `cues extract` wrote.")],
     video: Annotated[str, typer.Argument(help="Id, file name or stem of a video.")],

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bah_mllm.cli.options import Json, Root
+from bah_mllm.cli.options import DataCommand, Json, Root
 from bah_mllm.core.saying import tell
 
 __all__ = ["app", "transcribe"]
@@ -15,7 +15,7 @@ __all__ = ["app", "transcribe"]
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at a data set before using it.")
 
 
-@app.command()
+@app.command(cls=DataCommand)
 def check(
     root: Root = None,
     *,
@@ -31,7 +31,7 @@ def check(
     return 2 if print_check(root, decode=decode, json_path=json_path) else 0
 
 
-@app.command()
+@app.command(cls=DataCommand)
 def stats(root: Root = None, *, json_path: Json = None) -> None:
     """Print counts, prevalence and the share of A/H per question and split.
 

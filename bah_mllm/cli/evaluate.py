@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bah_mllm.cli.options import Json
+from bah_mllm.cli.options import FramesFrom, Json
 from bah_mllm.core.records import Level
 from bah_mllm.core.saying import one_of
 
@@ -20,11 +20,12 @@ _Level = Annotated[str | None, typer.Option(help=f"{one_of(Level)}.", show_defau
 
 
 def evaluate(
-    paths: Annotated[list[str] | None, typer.Argument(help="Run folders, or CSV/Parquet with video_id, p ...")] = None,
+    paths: Annotated[list[str] | None, typer.Argument(help="Run folders, or tables with video_id, p ...")] = None,
     *,
     data: _Data = None,
     split: _Split = None,
     level: _Level = None,
+    frames_from: FramesFrom = None,
     threshold: Annotated[float, typer.Option(help="Positive above this p; a tie is negative.", min=0, max=1)] = 0.5,
     draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
@@ -76,6 +77,7 @@ def evaluate(
         calibrate=calibrate or (),
         variants=variants,
         with_fps=events,
+        frames_from=frames_from,
     )
     options = JudgeOptions(
         threshold=threshold,
@@ -90,11 +92,12 @@ def evaluate(
 
 
 def compare(
-    paths: Annotated[list[str], typer.Argument(help="Run folders, or CSV/Parquet with video_id, p ...")],
+    paths: Annotated[list[str], typer.Argument(help="Run folders, or tables with video_id, p ...")],
     *,
     data: _Data = None,
     split: _Split = None,
     level: _Level = None,
+    frames_from: FramesFrom = None,
     metric: Annotated[str, typer.Option(help="Whose differences the table shows; JSON has all.")] = "macro_f1",
     draws: Annotated[int, typer.Option(help="Bootstrap draws, the same for both of a pair.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
@@ -107,5 +110,5 @@ def compare(
     from bah_mllm.pipeline.gathering import gather
     from bah_mllm.pipeline.judging import JudgeOptions, compare_and_print
 
-    gathered = gather(paths, data=data, split=split, level=level)
+    gathered = gather(paths, data=data, split=split, level=level, frames_from=frames_from)
     compare_and_print(gathered, JudgeOptions(n_draws=draws, seed=seed), metric=metric, json_path=json_path)

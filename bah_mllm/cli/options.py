@@ -24,14 +24,53 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-__all__ = ["Data", "Features", "Json", "Root", "RunSettingsCommand", "Seeds", "Split"]
+__all__ = ["Data", "DataCommand", "Features", "FramesFrom", "Json", "Root", "RunSettingsCommand", "Seeds", "Split"]
 
 Root = Annotated[str | None, typer.Argument(help="Data set root, manifest or folder.", show_default="the demo set")]
 Data = Annotated[str | None, typer.Option(help="Data set.", show_default="the demo set")]
 Split = Annotated[str | None, typer.Option(help="Split.", show_default="test, or everything")]
 Features = Annotated[Path, typer.Option(help="Folder that `bah-mllm features` wrote.")]
 Seeds = Annotated[str, typer.Option(help="Seeds as A:B (half open), or A,B,C.")]
+FramesFrom = Annotated[
+    int | None,
+    typer.Option(help="Number of a video's first frame in a file of predictions.", min=0, max=1, show_default="0"),
+]
 Json = Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")]
+
+
+class DataCommand(TyperCommand):
+    """A command that opens a data set: it takes ``--follow-links``, which holds for all that it opens."""
+
+    def get_params(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own copy of click is private
+        """Return the command's own parameters and the option, before the help."""
+        *own, last = super().get_params(ctx)
+        return [*own, _follow_links_option(), last]
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
+        """Call the command's function with links allowed or not."""
+        from bah_mllm.dataset import following_links
+
+        with following_links(is_allowed=ctx.params.pop("follow_links")):
+            return super().invoke(ctx)
+
+
+@cache
+def _follow_links_option() -> Any:  # noqa: ANN401 - as above
+    def takes_links(
+        *,
+        follow_links: Annotated[
+            bool,
+            typer.Option(
+                "--follow-links",
+                help="Let links and paths of the data set lead outside of it; for data that you trust.",
+            ),
+        ] = False,
+    ) -> None:
+        """Do nothing: its parameter is what Typer reads."""
+
+    reader = typer.Typer(add_completion=False)
+    reader.command()(takes_links)
+    return typer.main.get_command(reader).params[0]
 
 
 class RunSettingsCommand(TyperCommand):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bah_mllm.cli.options import Data, Json, Split
+from bah_mllm.cli.options import Data, FramesFrom, Json, Split
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
 from bah_mllm.core.saying import tell
 from bah_mllm.paper.experiments import ExperimentRequest, find_experiment, names_by_half, run_experiment
@@ -122,12 +122,13 @@ def diff(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet: video_id, p, and frame or start_frame, stop_frame.")],
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet, ...: video_id, p, and frame, or start and stop.")],
     *,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     data: Data = None,
     split: Split = None,
     system: Annotated[str | None, typer.Option(help="Name of the system.", show_default="the file's name")] = None,
+    frames_from: FramesFrom = None,
 ) -> None:
     """Bring predictions of another tool into a run folder, so that every command takes them.
 
@@ -135,5 +136,5 @@ def import_(
     """
     from bah_mllm.exchange.importing import import_predictions
 
-    import_predictions(file, data=data, split=split, system=system, out=out)
+    import_predictions(file, data=data, split=split, system=system, out=out, frames_from=frames_from)
     tell(str(out))

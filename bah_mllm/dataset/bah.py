@@ -19,6 +19,7 @@ Any part may be missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
@@ -26,7 +27,7 @@ from bah_mllm.core.errors import DataError
 from bah_mllm.core.reading import Refusal, read_toml
 from bah_mllm.core.records import Participant, Transcript, Video
 from bah_mllm.dataset.annotations import Annotation, Annotations, open_annotations
-from bah_mllm.dataset.dataset import Dataset, Problem, split_order, split_sizes, without_duplicates
+from bah_mllm.dataset.dataset import Dataset, split_sizes
 from bah_mllm.dataset.editions import recognise_edition
 from bah_mllm.dataset.participants import read_participants
 from bah_mllm.dataset.paths import (
@@ -38,6 +39,7 @@ from bah_mllm.dataset.paths import (
     question_of,
     spellings,
 )
+from bah_mllm.dataset.problems import Findings, shared_participants, split_order, without_duplicates
 from bah_mllm.dataset.split_files import read_split, read_split_frames
 from bah_mllm.dataset.spoken import read_chunks, read_words
 
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["DEMO_MARKER", "has_bah_parts", "has_split_files", "open_bah"]
 
 _T = TypeVar("_T")
+_Inside = Callable[[Path], Path]  # hands a path on if it may lead where it leads
 
 DEMO_MARKER = "bah-demo.toml"
 
@@ -82,16 +85,24 @@ def has_bah_parts(root: Path) -> bool:
     return any((root / name).exists() for name in names)
 
 
-def open_bah(root: Path) -> Dataset:
+def open_bah(root: Path, *, follow_links: bool = False) -> Dataset:
     """Return the data set in a folder laid out as BAH.
+
+    Args:
+        root: The folder.
+        follow_links: Whether links may lead outside it.
 
     Raises:
         DataError: A split file or the marker is malformed, a path leads outside the folder, or there is no video.
     """
     marker = _read_marker(root)
-    source = _BahFiles(root)
+    inside = partial(contained, root=root, follow_links=follow_links)
+    source = _BahFiles(root, inside)
     files = _split_files(root)
-    listed = list(_listed_videos(files, root=root)) if files else list(_unlisted_videos(root, source=source))
+    if files:
+        listed = list(_listed_videos(files, root=root, inside=inside))
+    else:
+        listed = list(_unlisted_videos(root, source=source, inside=inside))
     if not listed:
         raise DataError(f"There is no video in {root.name!r}.", remedy="Put the split files or the videos there.")
     videos, problems = without_duplicates(listed)
@@ -104,7 +115,8 @@ def open_bah(root: Path) -> Dataset:
         is_synthetic=marker.is_synthetic if marker else False,
         videos=videos,
         source=source,
-        problems=[*problems, *_shared_participants(videos)],
+        findings=Findings((*problems, *shared_participants(videos))),
+        follows_links=follow_links,
     )
 
 
@@ -147,9 +159,9 @@ def _is_split_name(path: Path) -> bool:
     return not path.stem.lower().startswith(("readme", "licen", "eula"))
 
 
-def _listed_videos(files: list[_SplitFile], *, root: Path) -> Iterator[Video]:
+def _listed_videos(files: list[_SplitFile], *, root: Path, inside: _Inside) -> Iterator[Video]:
     for file in files:
-        contained(file.path, root=root)
+        inside(file.path)
         bases = list(dict.fromkeys((file.base, root)))
         for line in read_split(file.path):
             yield Video(
@@ -158,12 +170,12 @@ def _listed_videos(files: list[_SplitFile], *, root: Path) -> Iterator[Video]:
                 question=question_of(line.video_id),
                 split=file.split,
                 label=line.label,
-                path=_find(bases, line.video_id, root=root),
+                path=_find(bases, line.video_id, inside=inside),
                 transcript=Transcript(line.transcript) if line.transcript else None,
             )
 
 
-def _unlisted_videos(root: Path, *, source: _BahFiles) -> Iterator[Video]:
+def _unlisted_videos(root: Path, *, source: _BahFiles, inside: _Inside) -> Iterator[Video]:
     """Without split files: the annotated videos and those in the folder, in order of their names."""
     names = dict.fromkeys(source.annotations.names() if source.annotations else ())
     known = {lookup_key(name) for name in names}
@@ -179,44 +191,33 @@ def _unlisted_videos(root: Path, *, source: _BahFiles) -> Iterator[Video]:
             participant_id=participant_of(video_id),
             question=question_of(video_id),
             label=annotation.label if annotation else None,
-            path=_find([root], video_id, root=root),
+            path=_find([root], video_id, inside=inside),
             transcript=annotation.transcript if annotation else None,
         )
 
 
-def _find(bases: list[Path], name: str, *, root: Path) -> Path | None:
+def _find(bases: list[Path], name: str, *, inside: _Inside) -> Path | None:
     """Return where a file of this name lies, under any of the spellings of BAH's releases, or None."""
     for base in bases:
         for spelling in spellings(name):
             path = base / spelling
             if path.is_file():
-                return contained(path, root=root)
+                return inside(path)
     return None
-
-
-def _shared_participants(videos: list[Video]) -> list[Problem]:
-    splits: dict[str, set[str]] = {}
-    for video in videos:
-        if video.split is not None:
-            splits.setdefault(video.participant_id, set()).add(video.split)
-    return [
-        Problem(f"participant {participant}", f"is in more than one split: {', '.join(split_order(names))}")
-        for participant, names in splits.items()
-        if len(names) > 1
-    ]
 
 
 class _BahFiles:
     """The files beside the split files."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, inside: _Inside) -> None:
         self._root = root
+        self._inside = inside
         self._bases = [base for base in (root, root / _UNLABELLED) if base.is_dir()]
         self._read: dict[Path, object] = {}
 
     def _first(self, names: tuple[str, ...]) -> Path | None:
         path = next((self._root / name for name in names if (self._root / name).is_file()), None)
-        return contained(path, root=self._root) if path is not None else None
+        return self._inside(path) if path is not None else None
 
     def _once(self, path: Path, read: Callable[[Path], _T]) -> _T:
         """Return what a file holds, or raise what is wrong with it; either is found out only once."""
@@ -236,7 +237,7 @@ class _BahFiles:
         return self._once(path, open_annotations) if path is not None else None
 
     def _frame_files(self) -> list[Path]:
-        return [contained(path, root=self._root) for path in sorted(self._root.glob("split-frames/*.txt"))]
+        return [self._inside(path) for path in sorted(self._root.glob("split-frames/*.txt"))]
 
     def parts(self) -> Mapping[str, bool]:
         return {
@@ -272,10 +273,10 @@ class _BahFiles:
     def spoken(self, video: Video) -> Transcript | None:
         folders = [base / "transcription" for base in self._bases]
         stem = PurePosixPath(video.video_id).stem
-        words = _find(folders, f"{video.video_id}/{stem}.words.json", root=self._root)
+        words = _find(folders, f"{video.video_id}/{stem}.words.json", inside=self._inside)
         if words is not None:
             return read_words(words)
-        chunks = _find(folders, f"{video.video_id}/{stem}.yml", root=self._root)
+        chunks = _find(folders, f"{video.video_id}/{stem}.yml", inside=self._inside)
         if chunks is not None:
             return read_chunks(chunks)
         if video.transcript is None and (annotation := self.annotation(video)) is not None:

@@ -12,8 +12,10 @@ from typing import Protocol
 from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import BahError, MediaError
 from bah_mllm.core.records import Video
-from bah_mllm.dataset.dataset import Dataset, Problem, Task
+from bah_mllm.dataset.dataset import Dataset, Task
 from bah_mllm.dataset.editions import SplitSize, nearest_edition, published_sizes
+from bah_mllm.dataset.paths import other_spelling
+from bah_mllm.dataset.problems import Problem
 
 __all__ = [
     "DataReport",
@@ -91,6 +93,8 @@ class DataReport:
         n_probed: Video files that were decoded for this report.
         tasks: What can be done with the data set, and what cannot.
         problems: Every file, entry or video that is broken or contradicts another, with the reason.
+        notes: What was left out while reading.
+        left_out: Files that look like media and are no videos: suffix -> how many.
     """
 
     name: str
@@ -111,6 +115,8 @@ class DataReport:
     n_probed: int
     tasks: tuple[Task, ...]
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    left_out: Mapping[str, int]
 
     def as_dict(self) -> dict[str, object]:
         """Return plain lists, dicts, texts and numbers, for JSON."""
@@ -180,6 +186,8 @@ def check_dataset(dataset: Dataset, *, probe_video: ProbeVideo | None = None) ->
         n_probed=findings.n_probed,
         tasks=dataset.tasks(),
         problems=tuple(findings.problems),
+        notes=dataset.notes,
+        left_out=dataset.left_out,
     )
 
 
@@ -193,7 +201,8 @@ def _check_video(
 ) -> None:
     # Where the whole part is missing, one line says so (the report's parts); a gap in it is a problem of the video.
     if video.path is None and parts["videos"]:
-        findings.add(video, "its video file is missing")
+        other = other_spelling(dataset.root, video.video_id)
+        findings.add(video, "its video file is missing" + (f", but {other!r} is there" if other else ""))
     probed = None
     if video.path is not None and probe_video is not None:
         findings.n_probed += 1

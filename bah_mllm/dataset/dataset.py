@@ -18,27 +18,13 @@ from bah_mllm.core.timeline import Segment
 from bah_mllm.dataset.annotations import Annotation, labels_of_segments
 from bah_mllm.dataset.editions import SplitSize
 from bah_mllm.dataset.paths import lookup_key
+from bah_mllm.dataset.problems import NOTHING_FOUND, Findings, alike_participants, split_order
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Int8
 
-__all__ = ["Dataset", "Problem", "Source", "Task", "split_order", "split_sizes", "without_duplicates"]
-
-_SPLIT_ORDER = ("train", "val", "test", "test_unlabeled")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong in a data set that does not keep the rest from being used.
-
-    Args:
-        where: File, or video, and line.
-        what: What is wrong, and what was done about it.
-    """
-
-    where: str
-    what: str
+__all__ = ["Dataset", "Source", "Task", "split_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,35 +70,6 @@ class Source(Protocol):
         ...
 
 
-def split_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names of splits in reading order: train, val, test, then the others."""
-    return tuple(sorted(set(names), key=lambda name: ((*_SPLIT_ORDER, name).index(name), name)))
-
-
-def without_duplicates(videos: Iterable[Video]) -> tuple[list[Video], list[Problem]]:
-    """Return the videos, each once, and a problem for every repetition that was left out.
-
-    Raises:
-        DataError: A video is repeated with another label.
-    """
-    kept: dict[str, Video] = {}
-    problems = []
-    for video in videos:
-        first = kept.setdefault(lookup_key(video.video_id), video)
-        if first is video:
-            continue
-        if None not in (first.label, video.label) and first.label != video.label:
-            raise DataError(
-                f"{video.video_id} is listed with label {first.label} (split {first.split}) and "
-                f"{video.label} (split {video.split}).",
-                remedy="Keep the line with the right label.",
-            )
-        problems.append(
-            Problem(video.video_id, f"listed twice (splits {first.split} and {video.split}); the first one counts")
-        )
-    return list(kept.values()), problems
-
-
 def split_sizes(videos: Iterable[Video]) -> dict[str, SplitSize]:
     """Return the size of each split, in reading order; videos outside splits are left out."""
     members: dict[str, list[Video]] = {}
@@ -142,10 +99,11 @@ class Dataset:
         is_synthetic: Nobody in it is real.
         videos: All videos, in order of the splits.
         source: Where annotations, timed words and metadata come from.
-        problems: What was noticed while reading.
+        findings: What was noticed while reading.
+        follows_links: Links may lead outside of ``root``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts of a data set, each by its name
         self,
         *,
         name: str,
@@ -155,7 +113,8 @@ class Dataset:
         is_synthetic: bool,
         videos: Sequence[Video],
         source: Source,
-        problems: Sequence[Problem] = (),
+        findings: Findings = NOTHING_FOUND,
+        follows_links: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -163,7 +122,10 @@ class Dataset:
         self.root = root
         self.is_synthetic = is_synthetic
         self.splits = split_order(video.split for video in videos if video.split is not None)
-        self.problems = tuple(problems)
+        self.problems = (*findings.problems, *alike_participants(videos))
+        self.notes = findings.notes
+        self.left_out = findings.left_out
+        self.follows_links = follows_links
         self.source = source
         rank = {split: index for index, split in enumerate(self.splits)}
         self._videos = tuple(sorted(videos, key=lambda video: rank.get(video.split or "", len(rank))))

@@ -1,6 +1,6 @@
 """Other people's data: a manifest, or a plain folder of videos.
 
-A manifest is a CSV file (UTF-8, with a header) or a Parquet file; one row a video:
+A manifest is any table that ``read_table`` takes (CSV, JSON lines, Parquet, Excel ...); one row a video:
 
 ==============  ====================================================================================================
 ``path``        Required. Path of the video, relative to the manifest's folder; the video's id. The file may be missing.
@@ -9,90 +9,160 @@ A manifest is a CSV file (UTF-8, with a header) or a Parquet file; one row a vid
 ``split``       ``train``, ``val``, ``test`` or another name.
 ``label``       1 where ambivalence or hesitancy occurs, else 0; empty where unknown (then made from the segments).
 ``transcript``  What is said.
-``segments``    JSON list of ``[start_s, stop_s]``, seconds; ``[]`` where there are none, empty where unknown.
+``segments``    JSON list of ``[start_s, stop_s]``, seconds; ``[]`` where there are none; empty where unknown, unless
+                the label is 0: then no frame shows ambivalence or hesitancy.
 ==============  ====================================================================================================
 
-Other columns are ignored. In both, word times are read from ``<video>.words.json`` beside the video.
+Other columns are left out, with a note. In both, word times are read from ``<video>.words.json`` beside the video.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+import mimetypes
+import os
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Participant, Transcript, Video
+from bah_mllm.core.tables import Column, Kind, Layout, Table, is_blank, read_table
 from bah_mllm.core.timeline import Segment
 from bah_mllm.dataset.annotations import Annotation
-from bah_mllm.dataset.dataset import Dataset, without_duplicates
-from bah_mllm.dataset.paths import MEDIA_SUFFIXES, clean_id, contained, participant_of, question_of
-from bah_mllm.dataset.split_files import clean_transcript, read_lines
+from bah_mllm.dataset.dataset import Dataset
+from bah_mllm.dataset.paths import (
+    MEDIA_SUFFIXES,
+    clean_id,
+    contained,
+    lookup_key,
+    outside_id,
+    participant_of,
+    question_of,
+)
+from bah_mllm.dataset.problems import Findings, Problem, shared_participants
+from bah_mllm.dataset.split_files import clean_transcript
 from bah_mllm.dataset.spoken import read_words
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Int8
 
-__all__ = ["MANIFEST_SUFFIXES", "open_folder", "open_manifest"]
+__all__ = ["open_folder", "open_manifest"]
 
-MANIFEST_SUFFIXES = frozenset({".csv", ".parquet"})
-COLUMNS = ("path", "participant", "question", "split", "label", "transcript", "segments")
+_LAYOUT = Layout(
+    (
+        Column("path", is_needed=True, may_be_blank=False),
+        Column("participant"),
+        Column("question", Kind.WHOLE, lowest=1, highest=9999),
+        Column("split"),
+        Column("label", Kind.LABEL),
+        Column("transcript"),
+        Column("segments", Kind.RAW),
+    ),
+    expected="path, and where known participant, question, split, label, transcript, segments",
+    is_private=True,
+)
 
 
-def open_manifest(path: Path) -> Dataset:
+def open_manifest(path: Path, *, follow_links: bool = False) -> Dataset:
     """Return the data set that a manifest lists.
 
+    Args:
+        path: The table.
+        follow_links: Whether paths and links may lead outside of its folder.
+
     Raises:
-        DataError: The file cannot be read, has no ``path`` column or one that looks misspelt, or a row is malformed;
-            names file and row.
+        DataError: The file cannot be read, has no ``path`` column or one that looks misspelt, a row is malformed, or
+            two rows contradict each other; names file and row.
+        PrerequisiteError: It is an Excel file, and openpyxl is not there.
     """
-    root = path.parent
-    rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
-    videos, problems = without_duplicates(
-        _video(row, root=root, where=f"{path.name}, row {number}") for number, row in enumerate(rows, start=1)
-    )
+    table = read_table(path, _LAYOUT, name=path.name)
+    videos, problems = _each_once(table, root=path.parent, follow_links=follow_links)
     if not videos:
         raise DataError(f"{path.name} lists no video.", remedy="Write one row a video below the header.")
     return Dataset(
         name=path.stem,
         kind="manifest",
         edition=None,
-        root=root,
+        root=path.parent,
         is_synthetic=False,
         videos=videos,
         source=_BesideVideos(videos),
-        problems=problems,
+        findings=Findings((*problems, *shared_participants(videos)), table.notes),
+        follows_links=follow_links,
     )
 
 
-def open_folder(root: Path) -> Dataset:
+def _each_once(table: Table, *, root: Path, follow_links: bool) -> tuple[list[Video], list[Problem]]:
+    """Return the videos, each once, and a problem for every row that repeats another.
+
+    Raises:
+        DataError: Two rows about one video differ.
+    """
+    kept: dict[str, tuple[int, Video]] = {}
+    problems = []
+    for row in table.rows:
+        video = _video(row.values, root=root, where=table.where(row.number), follow_links=follow_links)
+        number, first = kept.setdefault(lookup_key(video.video_id), (row.number, video))
+        if first is video:
+            continue
+        lines = f"{table.unit}s {number} and {row.number}"
+        for field in ("label", "segments", "split", "participant_id", "question", "transcript", "path"):
+            if getattr(first, field) != getattr(video, field):
+                values = f" (label {first.label} and label {video.label})" if field == "label" else ""
+                raise DataError(
+                    f"{table.name}, {lines}: two values of {field.removesuffix('_id')} for one video{values}: "
+                    f"{video.video_id!r}.",
+                    remedy="Keep the right one of the two rows.",
+                )
+        problems.append(Problem(video.video_id, f"listed twice, in {lines}; it counts once"))
+    return [video for _, video in kept.values()], problems
+
+
+def open_folder(root: Path, *, follow_links: bool = False) -> Dataset:
     """Return the videos below a folder, by name, without labels or splits.
 
     A video in a subfolder belongs to the participant that the first subfolder names; otherwise each video counts as a
-    participant of its own.
+    participant of its own. A file whose name no data set could hold is a problem, and left out.
+
+    Args:
+        root: The folder.
+        follow_links: Whether links may lead outside it.
 
     Raises:
-        DataError: There is no video.
+        DataError: There is no video, or a link leads outside.
     """
-    videos = [
-        Video(
-            video_id=(video_id := clean_id(path.relative_to(root).as_posix(), where=root.name)),
-            participant_id=participant_of(video_id),
-            question=question_of(video_id),
-            path=contained(path, root=root),
+    videos, problems, left_out = [], [], Counter[str]()
+    for path in _files(root, follow_links=follow_links):
+        suffix = path.suffix.lower()
+        if suffix not in MEDIA_SUFFIXES:
+            left_out.update([suffix] if _looks_like_media(suffix) else [])
+            continue
+        name = path.relative_to(root).as_posix()
+        try:
+            name.encode("utf-8")
+            video_id = clean_id(name, where=root.name)
+        except (DataError, UnicodeEncodeError):
+            shown = name.encode("unicode_escape", "surrogateescape").decode("ascii", "backslashreplace")
+            problems.append(Problem(shown, "its name holds a control character or is no UTF-8: left out; rename it"))
+            continue
+        videos.append(
+            Video(
+                video_id=video_id,
+                participant_id=participant_of(video_id),
+                question=question_of(video_id),
+                path=contained(path, root=root, follow_links=follow_links),
+            )
         )
-        for path in media_files(root)
-    ]
     if not videos:
+        linked = "" if follow_links else "; add --follow-links where folders there are links"
         raise DataError(
-            f"There is neither a data set nor a video in {root.name!r}.",
-            remedy="Give the folder that holds split/, Videos/ or video files, or a manifest (.csv, .parquet).",
+            f"There is neither a data set nor a video in {root.name!r}{_counted(left_out)}.",
+            remedy="Give the folder that holds split/, Videos/ or video files, or a manifest (.csv, .parquet)"
+            f"{linked}.",
         )
     return Dataset(
         name=root.name,
@@ -102,18 +172,44 @@ def open_folder(root: Path) -> Dataset:
         is_synthetic=False,
         videos=videos,
         source=_BesideVideos(videos),
+        findings=Findings(tuple(problems), left_out=dict(sorted(left_out.items()))),
+        follows_links=follow_links,
     )
 
 
-def media_files(root: Path) -> list[Path]:
-    """Return the video files below a folder, in order of their names; hidden ones are left out."""
-    return [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in MEDIA_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
-    ]
+def _files(root: Path, *, follow_links: bool) -> list[Path]:
+    """Return the files below a folder, in order of their names; hidden ones are left out."""
+    found = []
+    seen = set()
+    for folder, names, files in os.walk(root, followlinks=follow_links):
+        names[:] = [name for name in names if not name.startswith(".")]
+        real = os.path.realpath(folder)
+        if real in seen:  # links in a circle
+            names.clear()
+            continue
+        seen.add(real)
+        found += [Path(folder, name) for name in files if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file())
+
+
+def _looks_like_media(suffix: str) -> bool:
+    kind = mimetypes.types_map.get(suffix, "")  # Python's own list, the same on every machine
+    return kind.startswith(("video/", "audio/")) or suffix in _OTHER_MEDIA
+
+
+_OTHER_MEDIA = frozenset(
+    {
+        *(".3g2", ".amv", ".divx", ".dv", ".f4v", ".h264", ".h265", ".hevc", ".insv", ".ismv", ".ivf", ".m1v", ".m2p"),
+        *(".m2v", ".mjpeg", ".mjpg", ".mod", ".mpe", ".mpv", ".mxf", ".nut", ".ogm", ".ogx", ".qt", ".rm", ".rmvb"),
+        *(".tod", ".trp", ".wtv", ".xvid", ".y4m", ".aac", ".ac3", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".oga"),
+        *(".ogg", ".opus", ".wav", ".wma"),
+    }
+)
+
+
+def _counted(left_out: Mapping[str, int]) -> str:
+    kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in sorted(left_out.items()))
+    return f" (left out: {kinds})" if kinds else ""
 
 
 class _BesideVideos:
@@ -121,6 +217,7 @@ class _BesideVideos:
 
     def __init__(self, videos: list[Video]) -> None:
         self._has_segments = any(video.segments is not None for video in videos)
+        self._negative = {video.video_id for video in videos if video.label == 0 and video.segments is None}
         self._words = {video.video_id: path for video in videos if (path := _words_file(video)) is not None}
 
     def parts(self) -> Mapping[str, bool]:
@@ -129,7 +226,9 @@ class _BesideVideos:
     def file_sizes(self) -> Mapping[str, int]:
         return {f"words of {video_id}": path.stat().st_size for video_id, path in self._words.items()}
 
-    def annotation(self, video: Video) -> Annotation | None:  # noqa: ARG002 - segments are in the record
+    def annotation(self, video: Video) -> Annotation | None:
+        if video.video_id in self._negative:  # no frame of it is positive; other segments are in the record
+            return Annotation(label=0, frame_labels=None, segments=(), transcript=None)
         return None
 
     def listed_frames(self, video: Video) -> Int8[np.ndarray, " frames"] | None:  # noqa: ARG002
@@ -148,130 +247,59 @@ def _words_file(video: Video) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def _check_columns(columns: list[str], *, name: str) -> None:
-    for column in columns:
-        near = get_close_matches(column.lower(), COLUMNS, n=1, cutoff=0.8) if column not in COLUMNS else []
-        if near and near[0] not in columns:
-            raise DataError(f"{name}: unknown column {column!r}.", remedy=f"Rename it to {near[0]!r}.")
-    if "path" not in columns or len(set(columns)) < len(columns):
-        problem = "two columns of one name" if "path" in columns else "no column 'path'"
-        raise DataError(
-            f"{name}: {problem} among the {len(columns)} of the header.",
-            remedy=f"Start with a line that names the columns: {', '.join(COLUMNS)}.",
-        )
-
-
-def _csv_rows(path: Path) -> Iterator[Mapping[str, object]]:
-    text = "\n".join(read_lines(path))
-    if "\x00" in text:
-        raise DataError(f"{path.name}: a NUL byte.", remedy="Get the file again from its source: it is damaged.")
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        _check_columns([str(column).strip() for column in reader.fieldnames or ()], name=path.name)
-        reader.fieldnames = [str(column).strip() for column in reader.fieldnames or ()]
-        for row in reader:
-            if None in row:  # the key of fields beyond the header
-                raise DataError(
-                    f"{path.name}, line {reader.line_num}: more fields than columns.",
-                    remedy="Put fields that hold commas between double quotes.",
-                )
-            yield row
-    except csv.Error as error:
-        raise DataError(
-            f"{path.name}, line {reader.line_num}: no valid CSV ({error}).",
-            remedy="Put fields that hold commas or quotes between double quotes, and double the quotes in them.",
-        ) from None
-
-
-def _parquet_rows(path: Path) -> Iterator[Mapping[str, object]]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{path.name} cannot be read as Parquet ({type(error).__name__}).", remedy="Write the file again."
-        ) from None
-    _check_columns(table.column_names, name=path.name)
-    yield from table.select([column for column in table.column_names if column in COLUMNS]).to_pylist()
-
-
-def _video(row: Mapping[str, object], *, root: Path, where: str) -> Video:
-    video_id = clean_id(_text(row, "path"), where=where)
-    segments = _segments(row.get("segments"), where=where)
-    label = _label(_text(row, "label"), segments=segments, where=where)
-    transcript = clean_transcript(_text(row, "transcript"))
-    path = root / video_id
+def _video(values: Mapping[str, Any], *, root: Path, where: str, follow_links: bool) -> Video:
+    text = values["path"]
+    video_id = outside_id(text, where=where) if follow_links else clean_id(text, where=where)
+    path = Path(os.path.normpath(root / text.replace("\\", "/"))) if follow_links else root / video_id
+    segments = _segments(values.get("segments"), where=where)
+    transcript = clean_transcript(values.get("transcript", ""))
     return Video(
         video_id=video_id,
-        participant_id=_text(row, "participant") or participant_of(video_id),
-        question=_question(_text(row, "question"), video_id=video_id, where=where),
-        split=_text(row, "split") or None,
-        label=label,
-        path=contained(path, root=root) if path.is_file() else None,
+        participant_id=values.get("participant") or participant_of(video_id),
+        question=values.get("question") or question_of(video_id),
+        split=values.get("split") or None,
+        label=_label(values.get("label"), segments=segments, where=where),
+        path=contained(path, root=root, follow_links=follow_links) if path.is_file() else None,
         transcript=Transcript(transcript) if transcript else None,
         segments=segments,
     )
 
 
-def _text(row: Mapping[str, object], column: str) -> str:
-    value = row.get(column)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    # Data frames write numbers with gaps as 3.0, and labels perhaps as True.
-    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
-        return str(int(value))
-    return str(value).strip()
-
-
-def _shown(text: str) -> str:
-    """Return a value for a message; a long one may be somebody's words in the wrong column."""
-    return repr(text) if len(text) <= 8 else f"a text of {len(text)} characters"
-
-
-def _question(text: str, *, video_id: str, where: str) -> int | None:
-    if not text:
-        return question_of(video_id)
-    if not text.isascii() or not text.isdigit() or not 1 <= len(text) <= 4 or int(text) < 1:
-        raise DataError(f"{where}: the question is {_shown(text)}.", remedy="Write its number, from 1.")
-    return int(text)
-
-
-def _label(text: str, *, segments: tuple[Segment, ...] | None, where: str) -> int | None:
-    if text not in ("0", "1", ""):
-        raise DataError(
-            f"{where}: the label is {_shown(text)}.", remedy="Write 1 (present) or 0, or nothing where unknown."
-        )
+def _label(label: int | None, *, segments: tuple[Segment, ...] | None, where: str) -> int | None:
     if segments is None:
-        return int(text) if text else None
-    if text and int(text) != bool(segments):
+        return label
+    if label is not None and label != bool(segments):
         raise DataError(
-            f"{where}: the label is {text}, but there are {len(segments)} segments.",
+            f"{where}: the label is {label}, but there are {len(segments)} segments.",
             remedy="Correct the label, or leave the segments empty where they are unknown.",
         )
     return int(bool(segments))
 
 
 def _segments(value: object, *, where: str) -> tuple[Segment, ...] | None:
-    if value is None or value == "" or (isinstance(value, str) and not value.strip()):
+    if is_blank(value):
         return None
     try:
         spans = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         spans = None
-    if not isinstance(spans, list) or not all(_is_span(span) for span in spans):
+    segments = [_segment(span) for span in spans] if isinstance(spans, list) else [None]
+    if None in segments:
         raise DataError(
             f"{where}: the segments are no JSON list of [start_s, stop_s] with 0 <= start_s < stop_s.",
             remedy="Write them as [[2.5, 4.0], [10.0, 11.2]], or [] where there are none.",
         )
-    return tuple(Segment(start_s=float(start), stop_s=float(stop)) for start, stop in spans)
+    return tuple(segment for segment in segments if segment is not None)
 
 
-def _is_span(span: object) -> bool:
-    return (
-        isinstance(span, list)
-        and len(span) == 2
-        and all(isinstance(time, int | float) and not isinstance(time, bool) and math.isfinite(time) for time in span)
-        and 0 <= span[0] < span[1]
-    )
+def _segment(span: object) -> Segment | None:
+    if not isinstance(span, list) or len(span) != 2:
+        return None
+    if not all(isinstance(time, int | float) and not isinstance(time, bool) for time in span):
+        return None
+    try:
+        start_s, stop_s = map(float, span)
+    except OverflowError:
+        return None
+    is_span = 0 <= start_s < stop_s < math.inf
+    return Segment(start_s=start_s, stop_s=stop_s) if is_span else None

@@ -48,7 +48,7 @@ def match_names(names: Iterable[str], dataset: Dataset) -> MatchedNames:
     """
     endings = _Endings(dataset)
     names = list(dict.fromkeys(names))
-    ids = {name: found for name in names if (found := endings.whole(name)) is not None}
+    ids = {name: video_id for name in names if (video_id := endings.whole(name)) is not None}
     by_ending: list[str] = []
     if not ids:
         found = {name: match for name in names if (match := endings.longest(name)) is not None}
@@ -109,7 +109,7 @@ class _Endings:
     def _candidates(self, parts: tuple[str, ...]) -> Sequence[tuple[str, tuple[str, ...]]]:
         if not parts:
             return ()
-        return self._by_file.get(parts[-1]) or self._by_file.get(_stem(parts[-1]), ())
+        return self._by_file.get(parts[-1]) or self._by_file.get(_stem(parts[-1])) or ()
 
     def _only(self, candidates: Sequence[str], name: str) -> str:
         if len(candidates) > 1:

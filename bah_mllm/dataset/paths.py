@@ -9,12 +9,28 @@ from pathlib import Path, PurePosixPath
 
 from bah_mllm.core.errors import DataError
 
-__all__ = ["MEDIA_SUFFIXES", "clean_id", "contained", "lookup_key", "participant_of", "question_of", "spellings"]
+__all__ = [
+    "MEDIA_SUFFIXES",
+    "clean_id",
+    "contained",
+    "lookup_key",
+    "other_spelling",
+    "outside_id",
+    "participant_of",
+    "question_of",
+    "spellings",
+]
 
-MEDIA_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+MEDIA_SUFFIXES = frozenset(
+    {
+        *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv"),
+        *(".ts", ".vob", ".webm", ".wmv"),
+    }
+)
 
 _QUESTION = re.compile(r"Question[_ ](\d)(?!\d)")
 _PARTICIPANT_IN_NAME = re.compile(r"^([^_\s/]+)[_ ]Question[_ ]\d")
+_TRUSTED = "where the data set is your own or you trust who made it"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -38,27 +54,67 @@ def clean_id(text: str, *, where: str) -> str:
     if parts[0] == "/" or ".." in parts or re.match(r"^[A-Za-z]:", video_id):
         raise DataError(
             f"{where}: the path {video_id!r} leads outside the data set.",
-            remedy="Write paths relative to the root of the data set, without '..'.",
+            remedy=f"Write paths relative to the root of the data set, or add --follow-links {_TRUSTED}.",
         )
     return "/".join(part for part in parts if part != ".")
 
 
-def contained(path: Path, *, root: Path) -> Path:
+def outside_id(text: str, *, where: str) -> str:
+    """Return an id for a video whose path may lead anywhere: the path without its root and without leading ``..``.
+
+    Raises:
+        DataError: It is empty, holds a control character, or ``..`` in the middle.
+
+    >>> outside_id("/data/anna/a.mp4", where=""), outside_id("../clips/a.mp4", where="")
+    ('data/anna/a.mp4', 'clips/a.mp4')
+    """
+    bare = re.sub(r"^(?:[A-Za-z]:)?/*", "", text.strip().replace("\\", "/"))
+    while bare.startswith("../"):
+        bare = bare[3:].lstrip("/")
+    return clean_id(bare, where=where)
+
+
+def contained(path: Path, *, root: Path, follow_links: bool = False) -> Path:
     """Return a path that exists below the root.
 
     Args:
         path: A path built from ``root`` and a name that ``clean_id`` returned.
         root: Folder of the data set.
+        follow_links: Whether links may lead outside, as in the user's own data set.
 
     Raises:
         DataError: A symbolic link leads outside the root.
     """
-    if not path.resolve().is_relative_to(root.resolve()):
+    if not follow_links and not path.resolve().is_relative_to(root.resolve()):
         raise DataError(
             f"{path.relative_to(root).as_posix()!r} is a link that leads outside the data set {root.name!r}.",
-            remedy="Replace the link by the files themselves (or mount the other folder there).",
+            remedy=f"Add --follow-links {_TRUSTED}, or replace the link by the files themselves.",
         )
     return path
+
+
+def other_spelling(root: Path, name: str) -> str | None:
+    """Return the path of a file whose name differs from a missing one only in case or in how accents are encoded.
+
+    Args:
+        root: Folder of the data set.
+        name: Path of a file that is not there, below the root.
+
+    Returns:
+        The path as it is spelt there, below the root; None where there is no such file, or more than one.
+    """
+    folders = [root]
+    for part in PurePosixPath(name).parts:
+        wanted = _alike(part)
+        folders = [
+            entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if _alike(entry.name) == wanted
+        ]
+    found = [path for path in folders if path.is_file()]
+    return found[0].relative_to(root).as_posix() if len(found) == 1 else None
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def participant_of(video_id: str) -> str:

@@ -5,7 +5,7 @@ from bah_mllm.evaluation.calibration import Transformed, reliability_rows, trans
 from bah_mllm.evaluation.compare import Comparison, Difference, compare_rows
 from bah_mllm.evaluation.evaluate import evaluate_rows
 from bah_mllm.evaluation.events import EventRule
-from bah_mllm.evaluation.foreign import read_foreign
+from bah_mllm.evaluation.foreign import ForeignRows, read_foreign
 from bah_mllm.evaluation.labels import UNLABELLED, Labels, Share, TrainPrior, VideoLabels
 from bah_mllm.evaluation.matrix import ComparisonMatrix, compare_all
 from bah_mllm.evaluation.population import Population
@@ -25,6 +25,7 @@ __all__ = [
     "Evaluation",
     "EventResult",
     "EventRule",
+    "ForeignRows",
     "Groupings",
     "ItemCounts",
     "Labels",

@@ -1,184 +1,283 @@
-"""Predictions of other tools: a CSV or Parquet file with ``video_id, p`` becomes a table of our schema."""
+"""Predictions of other tools: a table with ``video_id, p`` becomes a table of our schema."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Level, Status, Variant
+from bah_mllm.core.saying import say
+from bah_mllm.core.tables import Column, Kind, Layout, Table, read_table
 from bah_mllm.core.timeline import MAX_FRAMES
 from bah_mllm.predictions import COLUMNS, rows_to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_foreign"]
+__all__ = ["ForeignItem", "ForeignRows", "FrameSpan", "read_foreign"]
 
-_NEEDED = frozenset({"video_id", "p"})
-_SPANS = (frozenset[str](), frozenset({"frame"}), frozenset({"start_frame", "stop_frame"}))
-_EXPECTED = "video_id, p; at frame level also frame, or start_frame, stop_frame; for several systems also system"
-_NO_SCORE = frozenset({"", "nan", "na", "none", "null"})
-_ABSENT = -1
+FrameSpan = Callable[[str, float, float], tuple[int, int]]  # video id, start_s, stop_s -> [start, stop) in frames
+
+_SPANS = (
+    frozenset[str](),
+    frozenset({"frame"}),
+    frozenset({"start_frame", "stop_frame"}),
+    frozenset({"start_s", "stop_s"}),
+)
+_LAYOUT = Layout(
+    (
+        Column("video_id", is_needed=True, may_be_blank=False),
+        Column("p", Kind.NUMBER, is_needed=True, lowest=0, highest=1),
+        Column("system", may_be_blank=False),
+        Column("frame", Kind.WHOLE, may_be_blank=False, lowest=0, highest=MAX_FRAMES - 1),
+        Column("start_frame", Kind.WHOLE, may_be_blank=False, lowest=0, highest=MAX_FRAMES - 1),
+        Column("stop_frame", Kind.WHOLE, may_be_blank=False, lowest=1, highest=MAX_FRAMES),
+        Column("start_s", Kind.NUMBER, may_be_blank=False, lowest=0, highest=MAX_FRAMES),
+        Column("stop_s", Kind.NUMBER, may_be_blank=False, lowest=0, highest=MAX_FRAMES),
+    ),
+    expected=(
+        "video_id, p (0 to 1); at frame level also frame, or start_frame, stop_frame, or start_s, stop_s; for several "
+        "systems also system"
+    ),
+    choices=_SPANS,
+)
+_FRAME_NAME = re.compile(r"(?P<video>.+)[/\\]frame-(?P<number>[0-9]{1,7})\.(?:jpe?g|png)", re.IGNORECASE)
 
 
-_LONGEST_SHOWN = 24
+class ForeignItem(NamedTuple):
+    """One row of another tool: a video, frames of it, or seconds of it, and the score.
+
+    Args:
+        line: Where it stands in the file.
+        video_id: As the file names the video.
+        system: Who predicts; None where the file does not say.
+        p: Probability of A/H, 0 to 1; None where the file gives none.
+        start: First frame, or second; None for a whole video.
+        stop: One past the last frame, or end in seconds.
+    """
+
+    line: int
+    video_id: str
+    system: str | None
+    p: float | None
+    start: float | None
+    stop: float | None
 
 
-class _ForeignRow(BaseModel):
-    """One line of a foreign file. A column that the file does not have keeps its default."""
+@dataclass(frozen=True, slots=True)
+class ForeignRows:
+    """The predictions of a file.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Args:
+        path: The file.
+        table: What it was read as; names lines.
+        items: Its rows.
+        level: About frames or about whole videos.
+        is_in_seconds: Spans are seconds, not frames.
+    """
 
-    video_id: Annotated[str, Field(min_length=1)]
-    p: Annotated[float, Field(ge=0.0, le=1.0)] | None
-    system: Annotated[str, Field(min_length=1)] = ""
-    frame: Annotated[int, Field(ge=0, lt=MAX_FRAMES)] = _ABSENT
-    start_frame: Annotated[int, Field(ge=0, lt=MAX_FRAMES)] = _ABSENT
-    stop_frame: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = _ABSENT
+    path: Path
+    table: Table
+    items: tuple[ForeignItem, ...]
+    level: Level
+    is_in_seconds: bool
+
+    @classmethod
+    def read(cls, path: Path) -> ForeignRows:
+        """Read predictions that another tool wrote.
+
+        The columns decide the level: with ``frame``, ``start_frame, stop_frame`` or ``start_s, stop_s``, or videos
+        named as BAH names frames (``VIDEO/frame-12.jpg``), rows are about frames (counted from 0, spans half open),
+        else about whole videos.
+
+        Args:
+            path: Any table that ``read_table`` takes, with the columns ``video_id, p`` (a probability from 0 to 1);
+                optional ``system``. Other columns are left out, and said so.
+
+        Raises:
+            DataError: The file is missing, unreadable or malformed; names the line and the value.
+            PrerequisiteError: It is an Excel file, and openpyxl is not there.
+        """
+        table = read_table(path, _LAYOUT)
+        if not table.rows:
+            raise DataError(f"{path} holds no predictions.", remedy="Write one line per video, frame or span.")
+        for note in table.notes:
+            say(f"note: {note}")
+        items = tuple(_item(row.number, row.values, table) for row in table.rows)
+        if not table.columns & frozenset().union(*_SPANS):
+            items = _with_frames_of_names(items, table)
+        level = Level.VIDEO if items[0].start is None else Level.FRAME
+        return cls(path, table, items, level, is_in_seconds="start_s" in table.columns)
+
+    def renamed(self, ids: Mapping[str, str]) -> ForeignRows:
+        """Return the rows with videos named as in the mapping."""
+        return replace(self, items=tuple(item._replace(video_id=ids[item.video_id]) for item in self.items))
+
+    def in_frames(self, span_of: FrameSpan) -> ForeignRows:
+        """Return rows about seconds as rows about frames.
+
+        Args:
+            span_of: Tells the frames shown during a span of a video.
+
+        Raises:
+            DataError: A span ends beyond all that a video can be.
+        """
+        items = []
+        for item in self.items:
+            assert item.start is not None
+            assert item.stop is not None
+            start, stop = span_of(item.video_id, item.start, item.stop)
+            if stop > MAX_FRAMES:
+                raise DataError(
+                    f"{self.table.where(item.line)}: the span ends at frame {stop:,}.", remedy="Write times in seconds."
+                )
+            items.append(item._replace(start=start, stop=stop))
+        return replace(self, items=tuple(items), is_in_seconds=False)
+
+    def counted_from(self, first: int) -> ForeignRows:
+        """Return rows about frames that the file counts from ``first`` with frames counted from 0.
+
+        Raises:
+            DataError: A row names a frame before the first one; names the line.
+        """
+        if not first or self.level is Level.VIDEO:
+            return self
+        items = []
+        for item in self.items:
+            assert item.start is not None
+            assert item.stop is not None
+            if item.start < first:
+                raise DataError(
+                    f"{self.table.where(item.line)}: frame {item.start:.0f}, but frames are counted from {first}.",
+                    remedy="Leave --frames-from out where frames are counted from 0.",
+                )
+            items.append(item._replace(start=item.start - first, stop=item.stop - first))
+        return replace(self, items=tuple(items))
+
+    def to_frame(self, *, system: str | None = None) -> pd.DataFrame:
+        """Return the rows as a table with the columns of the prediction schema, each item once.
+
+        A missing score is kept as a failed row, never taken for a number. Participants are left empty: the labels know
+        them.
+
+        Args:
+            system: Name for rows that name none; the file's stem where None.
+
+        Raises:
+            DataError: Two rows give one item different values; names both lines.
+        """
+        import pandas as pd
+
+        name = system or self.path.name.removesuffix(".gz").rpartition(".")[0] or self.path.name
+        items = self._each_once(name)
+        is_frame_level = self.level is Level.FRAME
+        values: dict[str, Any] = dict.fromkeys(COLUMNS)
+        values |= {
+            "system": [item.system or name for item in items],
+            "variant": Variant.MAIN.value,
+            "video_id": [item.video_id for item in items],
+            "participant_id": "",
+            "level": self.level.value,
+            "start_frame": [item.start for item in items] if is_frame_level else None,
+            "stop_frame": [item.stop for item in items] if is_frame_level else None,
+            "p_positive": [item.p for item in items],
+            "status": [(Status.ENGINE_ERROR if item.p is None else Status.OK).value for item in items],
+            "detail": ["the file gives no score" if item.p is None else None for item in items],
+            "short_clip": False,
+        }
+        return pd.DataFrame(values, columns=list(COLUMNS)).astype(rows_to_frame([]).dtypes)
+
+    def _each_once(self, system: str) -> Sequence[ForeignItem]:
+        """Return the rows without those that repeat another; refuse those that contradict another."""
+        kept: dict[tuple[object, ...], ForeignItem] = {}
+        repeated: list[tuple[ForeignItem, ForeignItem]] = []
+        for item in self.items:
+            first = kept.setdefault((item.system or system, item.video_id, item.start, item.stop), item)
+            if first is item:
+                continue
+            if first.p != item.p:
+                unit = self.table.unit
+                raise DataError(
+                    f"{self.path}, {unit}s {first.line} and {item.line}: two values for {_named(item)}: p = "
+                    f"{_score(first)} and p = {_score(item)}.",
+                    remedy="Keep the right one of the two; name systems in a column `system` where there are several.",
+                )
+            repeated.append((first, item))
+        if repeated:
+            first, item = repeated[0]
+            say(
+                f"note: {self.path}: {len(repeated):,} rows repeat another with the same value, such as "
+                f"{self.table.unit} {item.line} that of {first.line}; each item counts once."
+            )
+        return list(kept.values())
 
 
 def read_foreign(path: Path, *, system: str | None = None) -> pd.DataFrame:
-    """Read predictions that another tool wrote.
-
-    The columns decide the level: with ``frame``, or ``start_frame`` and ``stop_frame``, rows are about frames (counted
-    from 0, spans half open), else about whole videos. A missing score (empty, NaN) is kept as a failed row, never taken
-    for a number.
+    """Read predictions that another tool wrote, with videos named as in the data set and spans in frames.
 
     Args:
-        path: ``.csv`` (UTF-8, with a header) or ``.parquet``, with the columns ``video_id, p``; at frame level also
-            ``frame``, or ``start_frame, stop_frame``; optional ``system``. p is a probability from 0 to 1.
+        path: See ``ForeignRows.read``.
         system: Name for rows that name none; the file's stem where None.
 
     Returns:
-        A table with the columns of the prediction schema. Participants are left empty: the labels know them.
+        A table with the columns of the prediction schema; see ``ForeignRows.to_frame``.
 
     Raises:
-        DataError: The file is missing, unreadable or malformed; names the line and the value.
+        DataError: The file is missing, unreadable or malformed, or its spans are in seconds; names the line.
+        PrerequisiteError: It is an Excel file, and openpyxl is not there.
     """
-    header, lines = _read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _read_csv(path)
-    rows = _validate(path, lines)
-    if not rows:
-        raise DataError(f"{path} holds no predictions.", remedy="Write one line per video, frame or span.")
-    return _to_table(rows, header, system or path.stem)
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    """Refuse a header that is not one of the agreed ones: a misspelt ``system`` would otherwise merge systems."""
-    columns = frozenset(header)
-    span = columns - _NEEDED - {"system"}
-    missing = sorted(_NEEDED - columns)
-    unknown = sorted(span - frozenset().union(*_SPANS))
-    if len(header) != len(columns) or missing or unknown or span not in _SPANS:
-        wrong = f"; lacking: {', '.join(missing)}" if missing else ""
-        wrong += f"; unknown here: {', '.join(unknown)}" if unknown else ""
+    rows = ForeignRows.read(path)
+    if rows.is_in_seconds:
         raise DataError(
-            f"{path} has the columns {', '.join(header) or '(none)'}{wrong}.",
-            remedy=f"Rename or drop columns: {_EXPECTED}.",
+            f"{path} gives spans in seconds, and which frames these are only the videos tell.",
+            remedy="Judge the file with `bah-mllm evaluate --data`, or write start_frame, stop_frame.",
         )
+    return rows.to_frame(system=system)
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = [name.strip() for name in next(reader, [])]
-            _check_header(path, header)
-            return header, list(_csv_lines(path, reader, header))
-    except OSError as error:
+def _item(line: int, values: Mapping[str, Any], table: Table) -> ForeignItem:
+    if "frame" in values:
+        start, stop = values["frame"], values["frame"] + 1
+    else:
+        start, stop = (values.get(f"{end}_s", values.get(f"{end}_frame")) for end in ("start", "stop"))
+    if start is not None and start >= stop:
+        is_seconds = "start_s" in values
         raise DataError(
-            f"{path} cannot be read: {error.strerror}.", remedy="Give the path of a CSV or Parquet file."
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8: {error}.", remedy="Save it as CSV in UTF-8.") from None
+            f"{table.where(line)}: the span [{start:g}, {stop:g}) holds no {'time' if is_seconds else 'frame'}.",
+            remedy="Write stop_s after start_s."
+            if is_seconds
+            else "Count frames from 0 and write stop_frame as one past the last frame.",
+        )
+    return ForeignItem(line, values["video_id"], values.get("system"), values["p"], start, stop)
 
 
-def _csv_lines(path: Path, reader: Any, header: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:  # noqa: ANN401 - csv's reader type is private
-    for values in reader:
-        if not values:
-            continue
-        if len(values) != len(header):
+def _with_frames_of_names(items: tuple[ForeignItem, ...], table: Table) -> tuple[ForeignItem, ...]:
+    """Return rows about frames where videos are named as BAH names frames, the same rows where none is."""
+    matches = [_FRAME_NAME.fullmatch(item.video_id) for item in items]
+    if not any(matches):
+        return items
+    found = []
+    for item, match in zip(items, matches, strict=True):
+        if match is None:
             raise DataError(
-                f"{path}, line {reader.line_num} has {len(values)} values, but there are {len(header)} columns.",
-                remedy="Write one value per column, and quote values that hold a comma.",
+                f"{table.where(item.line)}: a whole video among frames (VIDEO/frame-12.jpg).",
+                remedy="Write frames and whole videos into two files.",
             )
-        yield reader.line_num, dict(zip(header, values, strict=True))
+        frame = int(match["number"])
+        found.append(item._replace(video_id=match["video"], start=frame, stop=frame + 1))
+    return tuple(found)
 
 
-def _read_parquet(path: Path) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"{path} cannot be read as Parquet: {error}.", remedy="Give the path of a CSV or Parquet file."
-        ) from None
-    _check_header(path, table.column_names)
-    return list(table.column_names), list(enumerate(table.to_pylist(), start=1))
+def _named(item: ForeignItem) -> str:
+    if item.start is None or item.stop is None:
+        return f"the video {item.video_id!r}"
+    span = f"frame {item.start:.0f}" if item.stop == item.start + 1 else f"frames {item.start:.0f} to {item.stop:.0f}"
+    return f"{span} of {item.video_id!r}"
 
 
-def _validate(path: Path, lines: list[tuple[int, dict[str, Any]]]) -> list[_ForeignRow]:
-    for _, values in lines:
-        if _is_no_score(values["p"]):
-            values["p"] = None
-    try:
-        rows = TypeAdapter(list[_ForeignRow]).validate_python([values for _, values in lines])
-    except ValidationError as error:
-        first = error.errors()[0]
-        index, *column = first["loc"]
-        number, values = lines[int(index)]
-        what = f"{column[0]} = {_shown(values.get(str(column[0])))}: " if column else ""
-        raise DataError(
-            f"{path}, line {number}: {what}{first['msg']}.",
-            remedy=f"Mend that line (wrong values in all: {error.error_count()}). Expected: {_EXPECTED}; p is 0 to 1.",
-        ) from None
-    for (number, _), row in zip(lines, rows, strict=True):
-        if row.start_frame != _ABSENT and row.start_frame >= row.stop_frame:
-            raise DataError(
-                f"{path}, line {number}: the span [{row.start_frame}, {row.stop_frame}) holds no frame.",
-                remedy="Count frames from 0 and write stop_frame as one past the last frame.",
-            )
-    return rows
-
-
-def _shown(value: object) -> str:
-    """Return a value for a message; a longer text may be somebody's words, and only its length is told."""
-    if isinstance(value, str) and (len(value) > _LONGEST_SHOWN or " " in value):
-        return f"a text of {len(value)} characters"
-    return repr(value)
-
-
-def _is_no_score(value: object) -> bool:
-    """Return whether this is what tools write where they have no score."""
-    if isinstance(value, str):
-        return value.strip().lower() in _NO_SCORE
-    return value is None or value != value  # noqa: PLR0124 - only NaN differs from itself
-
-
-def _to_table(rows: list[_ForeignRow], header: Sequence[str], default_system: str) -> pd.DataFrame:
-    import pandas as pd
-
-    is_frame_level = "frame" in header or "start_frame" in header
-    starts = [row.frame if "frame" in header else row.start_frame for row in rows]
-    stops = [row.frame + 1 if "frame" in header else row.stop_frame for row in rows]
-    values: dict[str, Any] = dict.fromkeys(COLUMNS)
-    values |= {
-        "system": [row.system or default_system for row in rows],
-        "variant": Variant.MAIN.value,
-        "video_id": [row.video_id for row in rows],
-        "participant_id": "",
-        "level": (Level.FRAME if is_frame_level else Level.VIDEO).value,
-        "start_frame": starts if is_frame_level else None,
-        "stop_frame": stops if is_frame_level else None,
-        "p_positive": [row.p for row in rows],
-        "status": [(Status.ENGINE_ERROR if row.p is None else Status.OK).value for row in rows],
-        "detail": ["the file gives no score" if row.p is None else None for row in rows],
-        "short_clip": False,
-    }
-    return pd.DataFrame(values, columns=list(COLUMNS)).astype(rows_to_frame([]).dtypes)
+def _score(item: ForeignItem) -> str:
+    return "nothing" if item.p is None else f"{item.p:g}"

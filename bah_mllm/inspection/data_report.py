@@ -98,6 +98,11 @@ def _print_check(report: DataReport) -> None:
     for task in report.tasks:
         mark = "[green]possible[/]    " if task.is_possible else "[yellow]not possible[/]"
         console.print(f"{mark} {task.name}: {task.reason}")
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False)
+    if report.left_out:
+        kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in report.left_out.items())
+        console.print(f"files that look like media and are left out: {kinds}", markup=False)
     for problem in report.problems:
         console.print(f"[red]problem[/] {escape(problem.where)}: ", end="")
         console.print(problem.what, markup=False)

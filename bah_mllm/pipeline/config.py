@@ -70,6 +70,9 @@ class RunConfig(BaseModel):
         Field(description="Data set root, manifest (CSV, Parquet) or folder of videos."),
         Unset("the demo set"),
     ] = None
+    follow_links: Annotated[
+        bool, Field(description="Let links and paths of the data set lead outside of it; for data that you trust.")
+    ] = False
     split: Annotated[str | None, Field(description="Split to run."), Unset("test, or everything")] = None
     level: Annotated[Level, Field(description="frame (windows over each video) or video.")] = Level.FRAME
     limit: Annotated[int | None, Field(ge=1, description="Only the first N videos of the split.")] = None

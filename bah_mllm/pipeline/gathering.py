@@ -12,9 +12,10 @@ from bah_mllm.core.notes import SYNTHETIC
 from bah_mllm.core.records import Level, Variant, Video
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, dataset_and_split
-from bah_mllm.evaluation import Labels, TrainPrior, Transformed, VideoLabels, read_foreign, transform_rows
+from bah_mllm.evaluation import Labels, TrainPrior, Transformed, VideoLabels, transform_rows
 from bah_mllm.media import probe
 from bah_mllm.pipeline.config import project_settings
+from bah_mllm.pipeline.foreign import read_foreign_rows
 from bah_mllm.pipeline.planning import plan_videos
 from bah_mllm.predictions import Manifest, read_manifest, read_run, rows_to_frame
 from bah_mllm.predictions.manifest import MANIFEST_NAME
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Int8
 
-__all__ = ["Gathered", "collect_labels", "gather", "resolve_ids"]
+__all__ = ["Gathered", "collect_labels", "gather"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def gather(
     calibrate: Sequence[str] = (),
     variants: bool = False,
     with_fps: bool = False,
+    frames_from: int | None = None,
 ) -> Gathered:
     """Read the rows of runs and files, and the labels that they are judged against.
 
@@ -70,6 +72,8 @@ def gather(
         calibrate: Corrections of ``transform_rows``; each adds its own line for every system.
         variants: Judge answers to swapped and content-free prompts too, each as a system of its own.
         with_fps: Look up the frame rates of the videos, for errors in seconds.
+        frames_from: Number of a video's first frame in files of predictions, 0 or 1; None is 0, unless a file looks
+            like 1.
 
     Raises:
         BahError: A file cannot be read, a name is unknown, or the runs differ in what is not given.
@@ -85,10 +89,12 @@ def gather(
     root = _agreed("data", data, manifests) or project_settings().get("data")
     split = _agreed("split", split, manifests)
     level = Level(_agreed("level", level, manifests) or Level.FRAME)
-    dataset, split = dataset_and_split(root, split)
+    # What a run was allowed, judging it is: the same files were looked at.
+    follow_links = any(manifest.data.follows_links for manifest in manifests) or None
+    dataset, split = dataset_and_split(root, split, follow_links=follow_links)
     _check_fingerprints(dataset, runs, manifests)
     labels = collect_labels(dataset, level=level, fps=_frame_rates(dataset.videos(split)) if with_fps else {})
-    rows = _collect_rows([Path(path) for path in paths], dataset)
+    rows = _collect_rows([Path(path) for path in paths], dataset, frames_from=frames_from)
     if variants:
         rows = _with_variants(rows)
     calibrations = _calibrations(rows, calibrate, labels, level)
@@ -96,8 +102,21 @@ def gather(
     notes = [note for manifest in manifests for note in manifest.notes]
     if dataset.is_synthetic and not notes:
         notes = [SYNTHETIC]
+    notes += _unknown_frames(dataset, labels, split)
     notes += [note for corrected in calibrations for note in corrected.notes]
     return Gathered(rows, labels, dataset, split, level, tuple(dict.fromkeys(notes)), calibrations)
+
+
+def _unknown_frames(dataset: Dataset, labels: Labels, split: str | None) -> list[str]:
+    """Return a note on positive videos of which nobody says which frames are A/H: only the negative ones are judged."""
+    n_positive = sum(
+        found.label == 1 and found.frames is None and dataset.segments(video) is None
+        for video, found in zip(dataset.videos(), labels.videos, strict=True)
+        if split is None or video.split == split
+    )
+    if not n_positive or all(found.frames is None for found in labels.videos):
+        return []
+    return [f"{n_positive:,} videos with label 1 have no segments: which of their frames are A/H is unknown"]
 
 
 def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -139,7 +158,7 @@ def _check_fingerprints(dataset: Dataset, runs: Sequence[Path], manifests: Seque
             say(f"note: {run} was made on another state of the data set ({then[:12]}, now {now[:12]}).")
 
 
-def _collect_rows(paths: Sequence[Path], dataset: Dataset) -> pd.DataFrame:
+def _collect_rows(paths: Sequence[Path], dataset: Dataset, *, frames_from: int | None) -> pd.DataFrame:
     import pandas as pd
 
     tables = []
@@ -153,27 +172,13 @@ def _collect_rows(paths: Sequence[Path], dataset: Dataset) -> pd.DataFrame:
                 raise DataError(f"The run {path} has no rows yet.", remedy="Wait, or start the run again to go on.")
             table = rows_to_frame(rows)
         else:
-            table = resolve_ids(read_foreign(path), dataset)
+            table = read_foreign_rows(path, dataset, frames_from=frames_from)
         # Two runs of one system (other frames, another seed) are two systems here: neither replaces the other.
         twice = sorted(set(table["system"]) & set(taken))
         table["system"] = table["system"].replace({name: f"{name} [{path.name}]" for name in twice})
         taken |= dict.fromkeys(table["system"], path)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
-
-
-def resolve_ids(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
-    """Return a table of rows in which videos named by file or stem have their ids."""
-    ids = {name: _video_id(dataset, name) for name in table["video_id"].unique()}
-    return table.assign(video_id=table["video_id"].map(ids))
-
-
-def _video_id(dataset: Dataset, name: str) -> str:
-    """Return the id of a video that another tool names by file or stem; an unknown name stays, and is counted."""
-    try:
-        return dataset.video(name).video_id
-    except DataError:
-        return name
 
 
 def _frame_rates(videos: Sequence[Video]) -> dict[str, float]:

@@ -65,7 +65,7 @@ def prepare(config: RunConfig) -> Setup:
     Raises:
         BahError: A name is unknown, a file is missing or broken, or the settings contradict each other.
     """
-    dataset, split = dataset_and_split(config.data, config.split)
+    dataset, split = dataset_and_split(config.data, config.split, follow_links=config.follow_links or None)
     videos = dataset.videos(split)[: config.limit]
     if not videos:
         raise ConfigError(f"{dataset.name} holds no videos to run.", remedy="Run `bah-mllm data check` on it.")

@@ -39,6 +39,7 @@ class DataSeen(BaseModel):
         name: Of the data set.
         edition: Release of BAH, or None.
         fingerprint: Digest of its files and labels; None before the first start has looked.
+        follows_links: Links may lead outside of its folder (``--follow-links``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,11 +47,17 @@ class DataSeen(BaseModel):
     name: str | None = None
     edition: str | None = None
     fingerprint: str | None = None
+    follows_links: bool = False
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
         """Look at a data set as it is now."""
-        return cls(name=dataset.name, edition=dataset.edition, fingerprint=dataset.fingerprint())
+        return cls(
+            name=dataset.name,
+            edition=dataset.edition,
+            fingerprint=dataset.fingerprint(),
+            follows_links=dataset.follows_links,
+        )
 
 
 class Manifest(BaseModel):

@@ -4,8 +4,8 @@ Start at ``read_table``: it takes CSV with any usual separator and decimal sign,
 and hands on typed cells with the line they stand in, or a DataError that names it.
 """
 
-from bah_mllm.core.tables.cells import Kind, as_text, shown
+from bah_mllm.core.tables.cells import Kind, is_blank
 from bah_mllm.core.tables.columns import Column, Layout
-from bah_mllm.core.tables.reading import TABLE_SUFFIXES, Row, Table, is_table, read_table
+from bah_mllm.core.tables.reading import Row, Table, is_table, read_table
 
-__all__ = ["TABLE_SUFFIXES", "Column", "Kind", "Layout", "Row", "Table", "as_text", "is_table", "read_table", "shown"]
+__all__ = ["Column", "Kind", "Layout", "Row", "Table", "is_blank", "is_table", "read_table"]

@@ -49,6 +49,7 @@ class Layout:
         expected: What to write, for messages.
         is_private: A file without header may show somebody's words in its first line: it is not quoted.
         needs_header: A file without header is refused; otherwise its columns are told by their places.
+        choices: Sets of columns of which a file must have exactly one, and no others of theirs; empty for no such rule.
         section: Start of a line that is no row but opens a section; None where there are none.
     """
 
@@ -56,6 +57,7 @@ class Layout:
     expected: str
     is_private: bool = False
     needs_header: bool = True
+    choices: tuple[frozenset[str], ...] = ()
     section: str | None = None
 
     @property
@@ -115,6 +117,12 @@ def placed_columns(
         raise DataError(
             f"{what} no column {', '.join(map(repr, lacking))}{of}.",
             remedy=f"Start with a line that names the columns: {layout.expected}.",
+        )
+    chosen = is_there & frozenset().union(*layout.choices)
+    if layout.choices and chosen not in layout.choices:
+        raise DataError(
+            f"{what} {', '.join(sorted(chosen)) or 'none of those'} do not go together.",
+            remedy=f"Rename or drop columns: {layout.expected}.",
         )
     return found, tuple(others)
 

@@ -148,6 +148,8 @@ def _beginning(text: str, layout: Layout) -> tuple[str, int, list[object] | None
         return separators[0], 0, [] if layout.needs_header else None
     separator = max(separators, key=lambda one: n_known(_split(first, one), layout))
     header: list[object] = list(_split(first, separator))
+    if n_skipped and layout.needs_header and not n_known(header, layout):
+        return separator, n_skipped, []
     if layout.needs_header or n_known(header, layout) > len(layout.columns) / 2:
         return separator, n_skipped, header
     lines = [line for line in text.splitlines()[:50] if layout.section is None or not line.startswith(layout.section)]
