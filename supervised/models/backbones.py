@@ -281,8 +281,11 @@ def saved_name(folder: Path) -> str:
         DataError: It is no such folder, or damaged.
     """
     remedy = "Give the folder of a seed that `bah-mllm train` wrote with a recipe of backbones."
-    refusal = Refusal(DataError, f"backbone.json of {folder.name} is damaged", remedy)
-    config = read_json(folder / "backbone.json", refusal)
+    path = folder / "backbone.json"
+    if not path.exists():
+        raise DataError(f"The folder {folder.name} holds no trained backbone: there is no {path.name}.", remedy=remedy)
+    refusal = Refusal(DataError, f"{path.name} of {folder.name} is damaged", remedy)
+    config = read_json(path, refusal)
     if not isinstance(config, dict) or not isinstance(config.get("name"), str):
         raise refusal.of("it names no backbone")
     return str(config["name"])
