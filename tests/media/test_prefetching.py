@@ -35,6 +35,7 @@ def test_an_exception_arrives_after_the_items_before_it() -> None:
     assert n_prefetch_threads() == 0
 
 
+@pytest.mark.malformed
 def test_an_iterable_that_cannot_be_started_raises_in_the_consumer() -> None:
     with pytest.raises(TypeError, match="iterable"):
         next(prefetch(5, 1))  # type: ignore[arg-type]
