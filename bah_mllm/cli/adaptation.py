@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bah_mllm.cli.options import Data, Features, Json
+from bah_mllm.cli.options import Data, Features, Json, Seed
 from bah_mllm.cli.parsing import require_supervised
 from bah_mllm.core.saying import tell
 
@@ -37,8 +37,8 @@ def adapt(
         list[str] | None,
         typer.Option("--set", help="Replace a value of the recipe: options.tau=0.9; repeat for several."),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes; results do not depend on it.", min=1)] = 1,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; results do not depend on it.", min=1, max=1_000)] = 1,
+    seed: Seed = 0,
     json_path: Json = None,
 ) -> int:
     """Adapt a model to each participant and judge it on their test frames. Exit code 3 where one failed.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bah_mllm.cli.options import DataCommand, Json
+from bah_mllm.cli.options import DataCommand, Json, finite
 from bah_mllm.core.saying import say, tell
 
 __all__ = ["app"]
@@ -27,8 +27,12 @@ def extract(
         Path, typer.Option(help="Folder for one JSONL of events per video, and what was kept to make them.")
     ],
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default="everything")] = None,
-    face_hz: Annotated[float, typer.Option(help="Looks at the face a second; blinks need 12.")] = 25.0,
-    body_hz: Annotated[float, typer.Option(help="Looks at shoulders and hands a second.")] = 3.0,
+    face_hz: Annotated[
+        float, typer.Option(help="Looks at the face a second; blinks need 12.", min=0.1, max=1_000, callback=finite)
+    ] = 25.0,
+    body_hz: Annotated[
+        float, typer.Option(help="Looks at shoulders and hands a second.", min=0.1, max=1_000, callback=finite)
+    ] = 3.0,
     face_model: Annotated[
         Path | None,
         typer.Option(help="face_landmarker.task of mediapipe Tasks.", show_default="mediapipe's own models"),
@@ -40,7 +44,7 @@ def extract(
     hand_model: Annotated[
         Path | None, typer.Option(help="hand_landmarker.task, beside --face-model.", show_default="nothing about hands")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Videos looked at at the same time.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Videos looked at at the same time.", min=1, max=1_000)] = 1,
     comb_engine: Annotated[
         str | None,
         typer.Option(
@@ -84,11 +88,11 @@ def render(
     folder: Annotated[Path, typer.Argument(help="Folder that `cues extract` wrote.")],
     video: Annotated[str, typer.Argument(help="Id of a video, as in the data set.")],
     *,
-    start: Annotated[float, typer.Option(help="Start of the window in seconds.", min=0)] = 0.0,
+    start: Annotated[float, typer.Option(help="Start of the window in seconds.", min=0, callback=finite)] = 0.0,
     stop: Annotated[
-        float | None, typer.Option(help="End of the window in seconds.", show_default="the video's")
+        float | None, typer.Option(help="End of the window in seconds.", show_default="the video's", callback=finite)
     ] = None,
-    tokens: Annotated[int, typer.Option(help="Budget for ten seconds, about.", min=1)] = 60,
+    tokens: Annotated[int, typer.Option(help="Budget for ten seconds, about.", min=1, max=100_000)] = 60,
     modality: Annotated[
         list[str] | None,
         typer.Option(help="face, voice, words, body or clash; repeat for several.", show_default="all"),
@@ -118,7 +122,7 @@ def score(
         typer.Option(help="Data set (or demo) whose annotators named cues in segments: agreement with them instead."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Only this split of it.", show_default="everything")] = None,
-    tolerance: Annotated[float, typer.Option(help="Seconds that an event may lie off.", min=0)] = 0.2,
+    tolerance: Annotated[float, typer.Option(help="Seconds that an event may lie off.", min=0, callback=finite)] = 0.2,
     json_path: Json = None,
 ) -> None:
     """Tell how well cues were found: precision, recall and false events per minute of each; agreement with annotators.

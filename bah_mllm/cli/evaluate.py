@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from bah_mllm.cli.options import FramesFrom, Json
+from bah_mllm.cli.options import Draws, FramesFrom, Json, Seed, finite
 from bah_mllm.core.records import Level
 from bah_mllm.core.saying import one_of
+from bah_mllm.core.timeline import MAX_FRAMES
 
 __all__ = ["compare", "evaluate"]
 
@@ -26,9 +27,11 @@ def evaluate(
     split: _Split = None,
     level: _Level = None,
     frames_from: FramesFrom = None,
-    threshold: Annotated[float, typer.Option(help="Positive above this p; a tie is negative.", min=0, max=1)] = 0.5,
-    draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    threshold: Annotated[
+        float, typer.Option(help="Positive above this p; a tie is negative.", min=0, max=1, callback=finite)
+    ] = 0.5,
+    draws: Draws = 1000,
+    seed: Seed = 0,
     calibrate: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,8 +49,12 @@ def evaluate(
         bool,
         typer.Option("--events", help="Also judge segments: F1 at IoU 0.3 and 0.5, onsets, false alarms a minute."),
     ] = False,
-    min_segment: Annotated[int, typer.Option(help="Drop predicted segments of fewer frames.", min=1)] = 1,
-    close_gap: Annotated[int, typer.Option(help="Join predicted segments at most so many frames apart.", min=0)] = 0,
+    min_segment: Annotated[
+        int, typer.Option(help="Drop predicted segments of fewer frames.", min=1, max=MAX_FRAMES)
+    ] = 1,
+    close_gap: Annotated[
+        int, typer.Option(help="Join predicted segments at most so many frames apart.", min=0, max=MAX_FRAMES)
+    ] = 0,
     pool_seeds: Annotated[
         bool, typer.Option("--pool-seeds", help="Also pool the runs of one system: means, spread, intervals over both.")
     ] = False,
@@ -99,8 +106,10 @@ def compare(
     level: _Level = None,
     frames_from: FramesFrom = None,
     metric: Annotated[str, typer.Option(help="Whose differences the table shows; JSON has all.")] = "macro_f1",
-    draws: Annotated[int, typer.Option(help="Bootstrap draws, the same for both of a pair.", min=1)] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    draws: Annotated[
+        int, typer.Option(help="Bootstrap draws, the same for both of a pair.", min=1, max=100_000)
+    ] = 1000,
+    seed: Seed = 0,
     json_path: Json = None,
 ) -> None:
     """Compare every system with every other: paired differences, agreement, shared errors, videos that changed most.

@@ -46,7 +46,10 @@ def features(
         Path | None, typer.Option(help="uniface's retinaface_r50.onnx.", show_default="where uniface keeps it")
     ] = None,
     detect_every: Annotated[
-        int, typer.Option(help="Look for the face in every so many frames; points between are interpolated.", min=1)
+        int,
+        typer.Option(
+            help="Look for the face in every so many frames; points between are interpolated.", min=1, max=10_000
+        ),
     ] = 1,
     faithful: Annotated[
         bool, typer.Option("--faithful", help="Align sound and words as the published code does.")
@@ -55,9 +58,9 @@ def features(
     suffix: Annotated[str, typer.Option(help="Added to the names of the sets.")] = "",
     dtype: Annotated[str, typer.Option(help="float16 (float32 for videos beyond its range) or float32.")] = "float16",
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default="everything")] = None,
-    workers: Annotated[int, typer.Option(help="Videos worked on at the same time.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Videos worked on at the same time.", min=1, max=1_000)] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    batch: Annotated[int, typer.Option(help="Faces that a backbone sees at once.", min=1)] = 32,
+    batch: Annotated[int, typer.Option(help="Faces that a backbone sees at once.", min=1, max=100_000)] = 32,
     json_path: Json = None,
 ) -> int:
     """Extract features of faces, sound and words, a row a frame; the same command goes on. Exit code 3 where some lack.

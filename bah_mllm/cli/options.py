@@ -7,6 +7,7 @@ description.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from enum import Enum
 from functools import cache
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 from typer.core import TyperCommand
 
+from bah_mllm.core.records import MAX_SEED
 from bah_mllm.core.saying import one_of
 
 if TYPE_CHECKING:
@@ -24,18 +26,40 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-__all__ = ["Data", "DataCommand", "Features", "FramesFrom", "Json", "Root", "RunSettingsCommand", "Seeds", "Split"]
+__all__ = [
+    "Data",
+    "DataCommand",
+    "Draws",
+    "Features",
+    "FramesFrom",
+    "Json",
+    "Root",
+    "RunSettingsCommand",
+    "Seed",
+    "Seeds",
+    "Split",
+    "finite",
+]
 
 Root = Annotated[str | None, typer.Argument(help="Data set root, manifest or folder.", show_default="the demo set")]
 Data = Annotated[str | None, typer.Option(help="Data set.", show_default="the demo set")]
 Split = Annotated[str | None, typer.Option(help="Split.", show_default="test, or everything")]
 Features = Annotated[Path, typer.Option(help="Folder that `bah-mllm features` wrote.")]
 Seeds = Annotated[str, typer.Option(help="Seeds as A:B (half open), or A,B,C.")]
+Seed = Annotated[int, typer.Option(help="Seed.", min=0, max=MAX_SEED)]
+Draws = Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0, max=100_000)]
 FramesFrom = Annotated[
     int | None,
     typer.Option(help="Number of a video's first frame in a file of predictions.", min=0, max=1, show_default="0"),
 ]
 Json = Annotated[str | None, typer.Option("--json", help="Write JSON to PATH, - for stdout.")]
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number as it is; refuse nan and inf, which pass every range."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a number to count with.")
+    return value
 
 
 class DataCommand(TyperCommand):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from bah_mllm.core.errors import ConfigError, PrerequisiteError
+from bah_mllm.core.records import MAX_SEED
+from bah_mllm.core.saying import shortened
 
 __all__ = ["parse_seeds", "require_supervised"]
+
+_MAX_SEEDS = 1_000
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -19,13 +23,16 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     try:
         if ":" in text:
             start, stop = (int(part) for part in text.split(":"))
-            seeds = tuple(range(start, stop))
+            seeds = tuple(range(start, min(stop, start + _MAX_SEEDS + 1)))
         else:
             seeds = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
         seeds = ()
-    if not seeds or min(seeds) < 0:
-        raise ConfigError(f"{text!r} names no seeds.", remedy="Write them as 0:5 (0 to 4) or 0,3,7.")
+    if not seeds or len(seeds) > _MAX_SEEDS or min(seeds) < 0 or max(seeds) > MAX_SEED:
+        raise ConfigError(
+            f"{shortened(text)} names no seeds.",
+            remedy=f"Write up to {_MAX_SEEDS:,} of them as 0:5 (0 to 4) or 0,3,7, from 0 to {MAX_SEED:,}.",
+        )
     return seeds
 
 

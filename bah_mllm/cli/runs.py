@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bah_mllm.cli.options import Data, FramesFrom, Json, Split
+from bah_mllm.cli.options import Data, Draws, FramesFrom, Json, Split
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
 from bah_mllm.core.saying import tell
 from bah_mllm.paper.experiments import ExperimentRequest, find_experiment, names_by_half, run_experiment
@@ -63,8 +63,8 @@ def experiment(
     target_split: Annotated[
         str, typer.Option(help="Adaptation only: frame (as in the paper; leaks), segment or video.")
     ] = "frame",
-    workers: Annotated[int, typer.Option(help="Adaptation only: processes.", min=1)] = 1,
-    draws: Annotated[int, typer.Option(help="Bootstrap draws for the 95 % intervals; 0 for none.", min=0)] = 1000,
+    workers: Annotated[int, typer.Option(help="Adaptation only: processes.", min=1, max=1_000)] = 1,
+    draws: Draws = 1000,
     json_path: Annotated[str | None, typer.Option("--json", help="Also write JSON to PATH, - for stdout.")] = None,
     config: _Config = None,
 ) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bah_mllm.bench import BENCHES, OF_SUPERVISED
-from bah_mllm.cli.options import Json
+from bah_mllm.cli.options import Json, Seed
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
 
 __all__ = ["bench", "doctor"]
@@ -32,7 +32,7 @@ def doctor(*, json_path: Json = None) -> int:
 def bench(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHES)}.")],
     *,
-    seed: Annotated[int, typer.Option(help="Seed of the made-up input.")] = 0,
+    seed: Seed = 0,
     seeds: Annotated[str, typer.Option(help="Seeds of adaptation's toy problems: A:B (half open) or A,B,C.")] = "0:5",
     json_path: Json = None,
 ) -> None:

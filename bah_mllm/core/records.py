@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
 __all__ = [
+    "MAX_SEED",
     "Answer",
     "Chunk",
     "Clip",
@@ -28,6 +29,8 @@ __all__ = [
     "WindowJob",
     "Word",
 ]
+
+MAX_SEED = 2**31 - 1  # scikit-learn takes 32 bits, and repeats of a training count up from its seed
 
 
 class Level(StrEnum):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.saying import shortened
 
 __all__ = ["MAX_FRAMES", "Length", "Segment", "Window", "plan_windows"]
 
@@ -87,9 +88,10 @@ class Length:
         """
         match = _LENGTH.match(text)
         value = float(match["value"]) if match else 0.0
-        if match is None or value <= 0 or (match["unit"] != "s" and value != int(value)):
+        if match is None or not 0 < value <= MAX_FRAMES or (match["unit"] != "s" and value != int(value)):
             raise ConfigError(
-                f"A window or hop must be a positive count of frames or of seconds, but got {text!r}.",
+                f"A window or hop must be a positive count of frames or of seconds, up to {MAX_FRAMES:,}, but got "
+                f"{shortened(text)}.",
                 remedy="Write frames as 120, or seconds as 5s.",
             )
         if match["unit"] == "s":

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.reading import Refusal, read_json, read_toml
-from bah_mllm.core.records import Level
+from bah_mllm.core.records import MAX_SEED, Level
 from bah_mllm.core.saying import one_of, shortened
-from bah_mllm.core.timeline import Length
+from bah_mllm.core.timeline import MAX_FRAMES, Length
 from bah_mllm.engines import ENGINE_FOR_DATA, ENGINE_FOR_DEMO_SET, ENGINES, EngineOptions
 from bah_mllm.engines.options import Attention, ChatTemplate, Dtype, Quantization
 from bah_mllm.scoring import PARSERS
@@ -75,7 +75,7 @@ class RunConfig(BaseModel):
     ] = False
     split: Annotated[str | None, Field(description="Split to run."), Unset("test, or everything")] = None
     level: Annotated[Level, Field(description="frame (windows over each video) or video.")] = Level.FRAME
-    limit: Annotated[int | None, Field(ge=1, description="Only the first N videos of the split.")] = None
+    limit: Annotated[int | None, Field(ge=1, le=MAX_FRAMES, description="Only the first N videos of the split.")] = None
     prompts_dirs: Annotated[tuple[str, ...], Field(description="Folder with prompt files of your own.")] = ()
     hop: Annotated[str | None, Field(description="Start to start, frames or seconds."), Unset("the window")] = None
     frames: Annotated[int, Field(ge=1, le=512, description="Frames sampled from a window.")] = _ENGINE.n_frames
@@ -120,7 +120,7 @@ class RunConfig(BaseModel):
         Field(description="score (exact label probabilities) or generate (parsed reply, as the paper)."),
     ] = "score"
     parser: Annotated[str, Field(description=f"{one_of(PARSERS)}, for generate.")] = "default"
-    max_new_tokens: Annotated[int, Field(ge=1, description="Length of a reply in tokens.")] = 10
+    max_new_tokens: Annotated[int, Field(ge=1, le=100_000, description="Length of a reply in tokens.")] = 10
     both_orders: Annotated[bool, Field(description="Also ask with the label order swapped.")] = False
     content_free: Annotated[bool, Field(description="Also ask with the content emptied, for calibration.")] = False
     cues: Annotated[
@@ -134,14 +134,16 @@ class RunConfig(BaseModel):
     cue_modalities: Annotated[tuple[CueModality, ...], Field(description="Cues that are told; repeat for several.")] = (
         get_args(CueModality)
     )
-    cue_tokens_per_10s: Annotated[int, Field(ge=1, description="Budget of cue text.")] = 60
+    cue_tokens_per_10s: Annotated[int, Field(ge=1, le=100_000, description="Budget of cue text.")] = 60
     control: Annotated[
         Literal["no-video", "black-video", "no-transcript", "shuffled-transcript", "shuffled-cues"] | None,
         Field(description="A control run, to see what the answers rest on."),
     ] = None
     out: Annotated[str | None, Field(description="Run folder; the same command resumes it."), Unset("runs/<id>")] = None
-    batch: Annotated[int, Field(ge=1, description="Windows that the model takes at once.")] = _ENGINE.batch_windows
-    seed: Annotated[int, Field(description="Seed.")] = _ENGINE.seed
+    batch: Annotated[int, Field(ge=1, le=100_000, description="Windows that the model takes at once.")] = (
+        _ENGINE.batch_windows
+    )
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED, description="Seed.")] = _ENGINE.seed
 
     @model_validator(mode="before")
     @classmethod

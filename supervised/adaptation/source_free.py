@@ -42,7 +42,7 @@ class SourceFreeOptions(BaseModel):
             often as in the source; ours, for unbalanced classes), or ``none``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     batch_frames: int = Field(ge=2)
     backbone_lr_factor: float = Field(default=0.1, gt=0)

@@ -41,7 +41,7 @@ class SupervisedOptions(BaseModel):
         backbone_lr_factor: Learning rate of what comes before the bottleneck, relative to the rest.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     batch_frames: int = Field(ge=2)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -62,7 +62,7 @@ class MmdOptions(BaseModel):
         detached: Take the discrepancy without gradient, as the public code does: nothing is aligned then.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     batch_frames: int = Field(ge=2)
     mmd_weight: float = Field(default=1.0, ge=0)

@@ -16,7 +16,7 @@ __all__ = ["BackboneRecipe", "BahFaces", "EmotionFaces"]
 
 
 class _Faces(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     batch_images: int = Field(ge=2)
     workers: int = Field(default=0, ge=0)

@@ -26,7 +26,7 @@ class ModelChoice(BaseModel):
         options: What else its builder takes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     variant: Literal["corrected", "faithful"] = "corrected"

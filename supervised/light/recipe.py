@@ -61,18 +61,18 @@ class LightRecipe(TrainingRecipe):
     averaged: tuple[MemberName, ...] = Field(min_length=1)
     groups: tuple[FeatureGroup, ...] = Field(default=("shape", "language", "sentiment"), min_length=1)
     question: bool = True
-    n_folds: int = Field(default=5, ge=2)
-    n_repeats: int = Field(default=1, ge=1)
+    n_folds: int = Field(default=5, ge=2, le=1_000)
+    n_repeats: int = Field(default=1, ge=1, le=10_000)
     min_videos: int = Field(default=3, ge=1)
     tfidf_c: float = Field(default=2.0, gt=0)
     question_weight: float = Field(default=0.5, gt=0)
     logistic_c: float = Field(default=0.01, gt=0)
-    n_trees: int = Field(default=300, ge=1)
+    n_trees: int = Field(default=300, ge=1, le=100_000)
     min_leaf: int = Field(default=5, ge=1)
     tree_features: float = Field(default=0.2, gt=0, le=1)
-    boosting_rounds: int = Field(default=200, ge=1)
+    boosting_rounds: int = Field(default=200, ge=1, le=100_000)
     boosting_rate: float = Field(default=0.03, gt=0)
-    boosting_depth: int = Field(default=2, ge=1)
+    boosting_depth: int = Field(default=2, ge=1, le=100)
     embeddings_c: float = Field(default=1.0, gt=0)
 
     @property

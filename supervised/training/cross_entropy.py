@@ -47,7 +47,7 @@ class ClassificationSettings(BaseModel):
         flip: Take the features of flipped pictures for half of the windows, where there are any.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     window_frames: int | None = Field(default=None, ge=1)
     hop_frames: int | None = Field(default=None, ge=1)

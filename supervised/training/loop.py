@@ -75,7 +75,7 @@ class LoopSettings(BaseModel):
         tensorboard: Also write TensorBoard events beside ``log.csv``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(ge=1)
     accumulate: int = Field(default=1, ge=1)

@@ -18,7 +18,7 @@ class Recipe(BaseModel):
         source: Where the numbers are from.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: str
     name: str

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 import typer
 
-from bah_mllm.cli.app import app
+from bah_mllm.cli.app import app, invoke
 from bah_mllm.cli.options import RunSettingsCommand
 from bah_mllm.engines import ENGINES, EngineOptions
 from bah_mllm.pipeline.config import OPTION_OF_SETTING, RunConfig, Unset
@@ -141,3 +141,53 @@ def test_lists_in_the_help_are_those_of_the_program() -> None:
         ("evaluate", "calibrate", STEPS),
     ):
         assert set(names) <= names_in(command, option), f"{command} --{option}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evaluate", "p.csv", "--seed", "-5"),
+        ("evaluate", "p.csv", "--seed", "4294967296"),
+        ("evaluate", "p.csv", "--draws", "1000000000000"),
+        ("evaluate", "p.csv", "--draws", "-1"),
+        ("evaluate", "p.csv", "--draws", "9" * 5000),
+        ("evaluate", "p.csv", "--threshold", "nan"),
+        ("evaluate", "p.csv", "--close-gap", "99999999999999999999"),
+        ("compare", "a.csv", "b.csv", "--draws", "0"),
+        ("compare", "a.csv", "b.csv", "--seed", "-1"),
+        ("run", "--seed", "-1"),
+        ("run", "--seed", "9" * 400),
+        ("run", "--batch", "0"),
+        ("run", "--limit", "999999999999"),
+        ("run", "--window", "9" * 400),
+        ("run", "--window", "0"),
+        ("run", "--hop", "1e400s"),
+        ("run", "--max-new-tokens", "1000000000000"),
+        ("experiment", "table20", "--draws", "1000000000000"),
+        ("experiment", "table20", "--seeds", "0:1000000000000"),
+        ("train", "--recipe", "words_video", "--out", "t", "--seeds", "0:1000000000000"),
+        ("train", "--recipe", "words_video", "--out", "t", "--seeds", "-1"),
+        ("train", "--recipe", "words_video", "--out", "t", "--seeds", "9" * 5000),
+        ("train", "--recipe", "words_video", "--out", "t", "--set", "n_trees=1000000000000"),
+        ("train", "--recipe", "words_video", "--out", "t", "--set", "seed=" + "9" * 5000),
+        ("train", "--recipe", "lfan", "--out", "t", "--set", "loop.lr=inf"),
+        ("adapt", "--recipe", "shot", "--out", "t", "--seed", "99999999999"),
+        ("adapt", "--recipe", "shot", "--out", "t", "--workers", "1000000"),
+        ("features", "--batch", "0"),
+        ("features", "--workers", "99999999"),
+        ("cues", "extract", "v.mp4", "--out", "c", "--face-hz", "nan"),
+        ("cues", "extract", "v.mp4", "--out", "c", "--body-hz", "0"),
+        ("cues", "score", "--tolerance", "inf"),
+        ("bench", "evaluator", "--seed", "-3"),
+    ],
+)
+def test_a_number_that_nothing_could_use_is_refused_before_any_work(arguments, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert invoke(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    problem, remedy = err.splitlines()
+    assert problem.startswith("error: ")
+    assert remedy.startswith("  try: ")
+    assert len(problem) < 7_000
+    assert not list(tmp_path.iterdir())
