@@ -10,7 +10,6 @@ further apart than a tolerance. As many pairs as possible are formed, so that th
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,8 @@ from pathlib import Path
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Word
+from bah_mllm.core.saying import say
+from bah_mllm.core.tables import Column, Kind, Layout, read_table
 from bah_mllm.cues.language import word_flags
 from bah_mllm.cues.records import CueEvent
 
@@ -26,8 +27,20 @@ __all__ = ["EventScore", "Recall", "Truth", "WordScore", "WordScores", "score_ev
 
 Truth = tuple[str, float, float]  # code, start_s, stop_s
 
-_COLUMNS = ("id", "start", "end", "word", "POS", "tags")
-_REMEDY = "Give a file in the Switchboard form: " + ", ".join(_COLUMNS) + ", separated by tabs."
+_LAYOUT = Layout(
+    (
+        Column("id"),
+        Column("start", Kind.NUMBER, is_needed=True, may_be_blank=False),
+        Column("end", Kind.NUMBER, is_needed=True, may_be_blank=False),
+        Column("word", is_needed=True),
+        Column("POS"),
+        Column("tags", is_needed=True),
+    ),
+    expected="id, start, end, word, POS, tags, separated by tabs",
+    is_private=True,
+    needs_header=False,
+    section="Speaker:",
+)
 _UNCERTAIN = re.compile(r"^\$\w*\$")  # marks words that the corpus's transcribers were not sure of
 _TAG = re.compile(r'<(rms|rm|rpnrep|rpnsub|rpndel) id="([^"]*)"/>')
 
@@ -176,10 +189,12 @@ def score_words(path: Path) -> WordScores:
 
     Args:
         path: In the Switchboard form of the deep_disfluency corpus: ``Speaker: ...`` lines, and lines of six cells
-            separated by tabs (id, start and end in seconds, word, part of speech, tags).
+            separated by tabs (id, start and end in seconds, word, part of speech, tags); or any other table with a
+            header that ``read_table`` takes.
 
     Raises:
         DataError: The file cannot be read, or a line is malformed.
+        PrerequisiteError: It is an Excel file, and openpyxl is not there.
     """
     sides = list(_sides(Path(path)))
     edit, reparandum, partial = [], [], []
@@ -220,41 +235,22 @@ def _share(part: int, whole: int) -> float | None:
 
 def _sides(path: Path) -> Iterator[_Side]:
     """Yield the speakers of a file; one that opens without a ``Speaker:`` line counts as one."""
+    table = read_table(path, _LAYOUT)
+    for note in table.notes:
+        say(f"note: {note}")
     side, pending = _Side(), defaultdict[str, list[int]](list)
-    n_words = 0
-    for number, line in enumerate(_lines(path), start=1):
-        if line.startswith("Speaker:"):
+    for row in table.rows:
+        if row.section is not None:
             if side.words:
                 yield side
             side, pending = _Side(), defaultdict(list)
-        elif line.strip() and not (number == 1 and line.split() == list(_COLUMNS)):
-            word, tags = _cells(line, path, number)
-            _add(side, pending, word, tags)
-            n_words += 1
+        else:
+            text, start_s, stop_s = (row.values[name] for name in ("word", "start", "end"))
+            _add(side, pending, Word(_UNCERTAIN.sub("", text), start_s, stop_s), row.values["tags"])
     if side.words:
         yield side
-    if not n_words:
-        raise DataError(f"{path} holds no words.", remedy=_REMEDY)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {type(error).__name__}.", remedy=_REMEDY) from error
-
-
-def _cells(line: str, path: Path, number: int) -> tuple[Word, str]:
-    cells = line.rstrip("\r").split("\t")
-    if len(cells) != len(_COLUMNS):
-        raise DataError(f"{path}, line {number}: {len(cells)} cells instead of {len(_COLUMNS)}.", remedy=_REMEDY)
-    try:
-        start_s, stop_s = float(cells[1]), float(cells[2])
-    except ValueError:
-        start_s = stop_s = math.nan
-    if not (math.isfinite(start_s) and math.isfinite(stop_s)):
-        raise DataError(f"{path}, line {number}: start or end is not a number of seconds.", remedy=_REMEDY)
-    return Word(_UNCERTAIN.sub("", cells[3]), start_s, stop_s), cells[5]
+    if all(row.section is not None for row in table.rows):
+        raise DataError(f"{path} holds no words.", remedy=f"Give a file in the Switchboard form: {_LAYOUT.expected}.")
 
 
 def _add(side: _Side, pending: dict[str, list[int]], word: Word, tags: str) -> None:

@@ -82,10 +82,10 @@ def test_marks_of_uncertain_words_are_taken_off(tmp_path):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("(1:0:1)\t0.0\t0.4\tdoor\tNN", "line 3: 5 cells instead of 6"),
-        ("(1:0:1)\tsoon\t0.4\tdoor\tNN\t<f/>", "line 3: start or end is not a number"),
-        ("(1:0:1)\tnan\t0.4\tdoor\tNN\t<f/>", "line 3: start or end is not a number"),
-        ("id,start,end,door,POS,tags", "line 3: 1 cells instead of 6"),
+        ("(1:0:1)\t0.0\t0.4\tdoor\tNN", "line 3 has 5 values, but there are 6 columns"),
+        ("(1:0:1)\tsoon\t0.4\tdoor\tNN\t<f/>", "line 3: start = 'soon': is no number"),
+        ("(1:0:1)\tnan\t0.4\tdoor\tNN\t<f/>", "line 3: start = 'nan': is empty"),
+        ("id,start,end,door,POS,tags", "line 3 has 1 values, but there are 6 columns"),
     ],
 )
 def test_a_malformed_line_is_named_without_its_words(tmp_path, line, problem):
