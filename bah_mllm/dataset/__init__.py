@@ -8,7 +8,7 @@ from bah_mllm.dataset.consent import Consented, check_publishable, publishable, 
 from bah_mllm.dataset.dataset import Dataset, Task
 from bah_mllm.dataset.matching import MatchedNames, match_names, nearest_name
 from bah_mllm.dataset.opening import dataset_and_split, demo_root, following_links, open_dataset
-from bah_mllm.dataset.problems import Problem
+from bah_mllm.dataset.problems import Problem, shared_participants
 
 __all__ = [
     "Consented",
@@ -27,6 +27,7 @@ __all__ = [
     "nearest_name",
     "open_dataset",
     "publishable",
+    "shared_participants",
     "stats_dataset",
     "submittable",
 ]

@@ -13,7 +13,7 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.files import hold_folder
 from bah_mllm.core.loading import load_object
 from bah_mllm.core.saying import say
-from bah_mllm.dataset import dataset_and_split
+from bah_mllm.dataset import Dataset, dataset_and_split, shared_participants
 from supervised.kinds import KINDS
 from supervised.training.processes import Processes
 from supervised.training.recipe import Recipe, TrainingRecipe
@@ -40,6 +40,8 @@ def train(recipe: Recipe, request: TrainRequest) -> TrainRecord:
     is_first = Processes.current(recipe.device).is_first  # of the processes, and the only one that writes and speaks
     if is_first and dataset is not None and dataset.is_synthetic:
         say("demo set (synthetic): what is trained here shows that everything works, and nothing about A/H.")
+    if is_first and dataset is not None:
+        _warn_of_leaks(dataset)
     record = describe_training(recipe, request, dataset)
     request.out.mkdir(parents=True, exist_ok=True)
     with hold_folder(request.out, doing="training into") if is_first else nullcontext():
@@ -56,6 +58,16 @@ def train(recipe: Recipe, request: TrainRequest) -> TrainRecord:
     if is_first:
         _tell(recipe.name, record)
     return record
+
+
+def _warn_of_leaks(dataset: Dataset) -> None:
+    shared = shared_participants(dataset.videos())
+    if shared:
+        first = shared[0]
+        say(
+            f"warning: {len(shared)} participant(s) answer in more than one split, so that scores look better than "
+            f"they are; {first.where} {first.what}"
+        )
 
 
 def _tell(name: str, record: TrainRecord) -> None:

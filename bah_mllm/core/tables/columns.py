@@ -114,10 +114,9 @@ def placed_columns(
     lacking = [column.name for column in layout.columns if column.is_needed and column.name not in is_there]
     if lacking:
         of = f" among the {len(header)} of the header" if layout.is_private else ""
-        raise DataError(
-            f"{what} no column {', '.join(map(repr, lacking))}{of}.",
-            remedy=f"Start with a line that names the columns: {layout.expected}.",
-        )
+        near = [] if layout.is_private else get_close_matches(lacking[0], [normal_name(one) for one in others], 1)
+        meant = f"Rename {near[0]!r} to {lacking[0]!r}" if near else "Start with a line that names the columns"
+        raise DataError(f"{what} no column {', '.join(map(repr, lacking))}{of}.", remedy=f"{meant}: {layout.expected}.")
     chosen = is_there & frozenset().union(*layout.choices)
     if layout.choices and chosen not in layout.choices:
         raise DataError(
