@@ -65,6 +65,11 @@ _FAITHFUL: dict[str, dict[str, Any]] = {
     "nrc": {"self_reg": False, "nrc_switch": True},  # of its scripts, the one with K = 3 and M = 2
     "oracle": {},
 }
+# The optimisers of the public codes. NRC's script calls no schedule: its polynomial one is of the script for VisDA.
+_FAITHFUL_LOOP: dict[str, dict[str, Any]] = {
+    "shot": {"nesterov": True, "schedule": "poly_ahead"},
+    "nrc": {"nesterov": True, "schedule": "constant"},
+}
 
 
 class AdaptationRecipe(Recipe):
@@ -79,7 +84,8 @@ class AdaptationRecipe(Recipe):
             own.
         standardise: Bring features to mean 0 and deviation 1 over the source; a source checkpoint brings its own.
         source_splits: Splits of the data set that are the source.
-        faithful: Take the public code's behaviour where it differs; replaces single options.
+        faithful: Take the public code's behaviour where it differs; replaces single options, and the schedule of the
+            source-free methods.
         source_training: How the source model is made, where no checkpoint is given.
         subject_stage: For ``sub_based``: its own training on the source.
         loop: How a target is adapted to; none for ``source_only``.
@@ -128,7 +134,8 @@ class AdaptationRecipe(Recipe):
 
     def decisive(self) -> dict[str, Any]:
         """Return all that decides about results, as plain values."""
-        plain: dict[str, Any] = self.model_dump(mode="json")
+        taken = self.model_copy(update={"loop": self.target_loop()})
+        plain: dict[str, Any] = taken.model_dump(mode="json")
         for loop in (plain["loop"], plain["source_training"]["loop"], (plain["subject_stage"] or {}).get("loop")):
             if loop is not None:
                 del loop["device"], loop["tensorboard"]
@@ -139,6 +146,12 @@ class AdaptationRecipe(Recipe):
         return _OPTIONS[self.method].model_validate(
             {**self.options, **(_FAITHFUL[self.method] if self.faithful else {})}
         )
+
+    def target_loop(self) -> LoopSettings | None:
+        """Return how a target is adapted to; None for ``source_only``."""
+        if self.loop is None or not self.faithful:
+            return self.loop
+        return self.loop.model_copy(update=_FAITHFUL_LOOP.get(self.method, {}))
 
     def pairs_options(self) -> SubjectStage | None:
         """Return how the subject-based method trains on the source; None for other methods."""

@@ -170,9 +170,9 @@ def _fit(setting: Setting, model: FeatureModel, train: Domain, val: Domain, fold
     if len(train) < _SMALLEST_TRAINING:
         return TargetFit(notes=[f"{len(train)} frames to train on: the starting model is judged as it is"])
     recipe = setting.recipe
-    assert recipe.loop is not None  # every method that trains has one
-    strategy = _strategy(setting, train, n_epochs=recipe.loop.epochs)
-    settings, notes = recipe.loop, list[str]()
+    settings, notes = recipe.target_loop(), list[str]()
+    assert settings is not None  # every method that trains has one
+    strategy = _strategy(setting, train, n_epochs=settings.epochs)
     if settings.select != "last" and len(val.labels.unique()) < 2:
         settings = settings.model_copy(update={"select": "last", "patience_epochs": None})
         notes.append("the validation part has not both classes: the last epoch is taken")

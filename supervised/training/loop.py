@@ -57,8 +57,9 @@ class LoopSettings(BaseModel):
         nesterov: Nesterov's momentum, SGD only.
         weight_decay: Of all parameters that are trained.
         schedule: ``constant``; ``cosine`` from ``lr`` to ``lr_min``; ``poly``, lr (1 + 10 t)^-0.75 with t from 0 to 1
-            (SHOT and NRC); ``step``, times ``gamma`` every ``step_epochs``, not below ``lr_min`` (the published code's
-            MYSTEP).
+            (SHOT); ``poly_ahead``, the same one step ahead, as the public code of SHOT has it, which counts a step
+            before it sets the rate; ``step``, times ``gamma`` every ``step_epochs``, not below ``lr_min`` (the
+            published code's MYSTEP).
         lr_min: Floor of ``cosine`` and ``step``.
         step_epochs: Of ``step``.
         gamma: Of ``step``.
@@ -84,7 +85,7 @@ class LoopSettings(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(default=0.0, ge=0)
-    schedule: Literal["constant", "cosine", "poly", "step"] = "constant"
+    schedule: Literal["constant", "cosine", "poly", "poly_ahead", "step"] = "constant"
     lr_min: float = Field(default=0.0, ge=0)
     step_epochs: int = Field(default=50, ge=1)
     gamma: float = Field(default=0.1, gt=0, le=1)
@@ -204,11 +205,12 @@ def lr_factor(settings: LoopSettings, step: int, *, steps_per_epoch: int) -> flo
     if step < warmup:
         return (step + 1) / (warmup + 1)
     total = max(1.0, settings.epochs * steps_per_epoch - warmup)
-    t = min(1.0, (step - warmup) / total)
+    is_ahead = settings.schedule == "poly_ahead"
+    t = min(1.0, (step + is_ahead - warmup) / total)
     floor = settings.lr_min / settings.lr
     if settings.schedule == "cosine":
         return floor + (1 - floor) * (1 + math.cos(math.pi * t)) / 2
-    if settings.schedule == "poly":
+    if settings.schedule in ("poly", "poly_ahead"):
         return float((1 + 10 * t) ** -0.75)
     if settings.schedule == "step":
         return max(floor, settings.gamma ** int((step - warmup) / steps_per_epoch // settings.step_epochs))
