@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,9 +92,10 @@ def gather(
     # What a run was allowed, judging it is: the same files were looked at.
     follow_links = any(manifest.data.follows_links for manifest in manifests) or None
     dataset, split = dataset_and_split(root, split, follow_links=follow_links)
-    _check_fingerprints(dataset, runs, manifests)
+    fingerprint = dataset.fingerprint()
+    _check_fingerprints(fingerprint, runs, manifests)
     labels = collect_labels(dataset, level=level, fps=_frame_rates(dataset.videos(split)) if with_fps else {})
-    rows = _collect_rows([Path(path) for path in paths], dataset, frames_from=frames_from)
+    rows = _collect_rows([Path(path) for path in paths], dataset, fingerprint, frames_from=frames_from)
     if variants:
         rows = _with_variants(rows)
     calibrations = _calibrations(rows, calibrate, labels, level)
@@ -150,15 +151,16 @@ def _agreed(name: str, given: str | Path | None, manifests: Sequence[Manifest]) 
     return values.pop() if values else None
 
 
-def _check_fingerprints(dataset: Dataset, runs: Sequence[Path], manifests: Sequence[Manifest]) -> None:
-    now = dataset.fingerprint()
+def _check_fingerprints(now: str, runs: Sequence[Path], manifests: Sequence[Manifest]) -> None:
     for run, manifest in zip(runs, manifests, strict=True):
         then = manifest.data.fingerprint
         if then is not None and then != now:
             say(f"note: {run} was made on another state of the data set ({then[:12]}, now {now[:12]}).")
 
 
-def _collect_rows(paths: Sequence[Path], dataset: Dataset, *, frames_from: int | None) -> pd.DataFrame:
+def _collect_rows(
+    paths: Sequence[Path], dataset: Dataset, fingerprint: str, *, frames_from: int | None
+) -> pd.DataFrame:
     import pandas as pd
 
     tables = []
@@ -167,7 +169,7 @@ def _collect_rows(paths: Sequence[Path], dataset: Dataset, *, frames_from: int |
         if not path.exists():
             raise DataError(f"There is no run folder or file {path}.", remedy="Check the path; runs lie in runs/<id>.")
         if path.is_dir():
-            rows = read_run(path)
+            rows = read_run(path, videos=_videos_of(path, dataset, fingerprint))
             if not rows:
                 raise DataError(f"The run {path} has no rows yet.", remedy="Wait, or start the run again to go on.")
             table = rows_to_frame(rows)
@@ -179,6 +181,14 @@ def _collect_rows(paths: Sequence[Path], dataset: Dataset, *, frames_from: int |
         taken |= dict.fromkeys(table["system"], path)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def _videos_of(run: Path, dataset: Dataset, fingerprint: str) -> Collection[str] | None:
+    """Return the ids that a run may name: those of its data set; any where that has changed or the rows are foreign."""
+    manifest = read_manifest(run)
+    if "imported" in manifest.identity or manifest.data.fingerprint != fingerprint:
+        return None
+    return {video.video_id for video in dataset.videos()}
 
 
 def _frame_rates(videos: Sequence[Video]) -> dict[str, float]:

@@ -76,7 +76,11 @@ def run(config: RunConfig) -> RunSummary:
         engine = load_engine(setup.engine_name, setup.options)
     check_abilities(engine, setup)
     with RunStore(
-        setup.folder, config=config.model_dump(mode="json"), identity=setup.identity, notes=setup.notes
+        setup.folder,
+        config=config.model_dump(mode="json"),
+        identity=setup.identity,
+        notes=setup.notes,
+        videos=[video.video_id for video in setup.dataset.videos()],
     ) as store:
         _check_same_model(engine, setup, store.manifest)
         _record_data(setup, store.manifest)

@@ -73,6 +73,7 @@ class Manifest(BaseModel):
         config: The resolved configuration; can be fed back with ``--config run.json``.
         identity: The part of the set-up that decides about results; must agree for a run to be resumed.
         data: The data set as it was at the last start.
+        systems: Whose rows the run holds; None in runs of older versions, which did not say.
         engine: What the engine says of itself (checkpoint, revision, dtype, device, wrapper ...).
         packages: Versions of the packages that can move a number.
         n_rows: Rows by status, on completion.
@@ -92,6 +93,7 @@ class Manifest(BaseModel):
     config: dict[str, Any]
     identity: dict[str, Any]
     data: DataSeen = DataSeen()
+    systems: list[str] | None = None
     engine: dict[str, Any] = Field(default_factory=dict)
     packages: dict[str, str] = Field(default_factory=dict)
     n_rows: dict[str, int] = Field(default_factory=dict)

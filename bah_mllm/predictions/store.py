@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -51,18 +51,27 @@ class RunStore:
         config: The resolved configuration, for the manifest.
         identity: What decides about results; a resumed run must have the same.
         notes: For the manifest.
+        videos: Ids of all that the run may be about; None where that is not known.
 
     Raises:
-        RunError: Another process writes this run, its identity differs, or the folder holds something else.
+        RunError: Another process writes this run, its identity differs, the folder holds something else, or a row there
+            is damaged or of a system or video that is not the run's.
     """
 
     def __init__(
-        self, folder: Path, *, config: dict[str, Any], identity: dict[str, Any], notes: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        config: dict[str, Any],
+        identity: dict[str, Any],
+        notes: Sequence[str] = (),
+        videos: Iterable[str] | None = None,
     ) -> None:
         self.folder = folder
         self._config = config
         self._identity = identity
         self._notes = list(notes)
+        self._videos = None if videos is None else frozenset(videos)
         self._journal: BinaryIO | None = None
         self._lock: FileLock | None = None
         self._statuses: dict[PredictionKey, Status] = {}
@@ -73,7 +82,8 @@ class RunStore:
         try:
             self.manifest = self._open_manifest()
             _mend_tail(self.folder / JOURNAL_NAME)
-            self._statuses = {row.key: row.status for row in read_journal(self.folder / JOURNAL_NAME)}
+            rows = read_journal(self.folder / JOURNAL_NAME, systems=self.manifest.systems, videos=self._videos)
+            self._statuses = {row.key: row.status for row in rows}
             self._journal = (self.folder / JOURNAL_NAME).open("ab")
         except BaseException:
             self._lock.release()
@@ -99,6 +109,11 @@ class RunStore:
         if self._journal is None:
             raise RuntimeError("the run is not open")
         rows = list(rows)
+        named = self.manifest.systems
+        if named is not None and (new := {row.system for row in rows}.difference(named)):
+            # Before the rows: a reader refuses rows of systems that the manifest does not name.
+            self.manifest.systems = sorted(new.union(named))
+            self.save_manifest()
         self._journal.write(b"".join(row.model_dump_json(exclude_defaults=True).encode() + b"\n" for row in rows))
         self._journal.flush()
         os.fsync(self._journal.fileno())
@@ -135,6 +150,7 @@ class RunStore:
                 identity=self._identity,
                 packages=package_versions(),
                 notes=self._notes,
+                systems=[],
             )
         else:
             manifest = read_manifest(self.folder)
@@ -194,14 +210,21 @@ def check_resumable(folder: Path, identity: dict[str, Any]) -> None:
         _check_identity(folder, read_manifest(folder).identity, identity)
 
 
-def read_journal(journal: Path) -> list[PredictionRow]:
+def read_journal(
+    journal: Path, *, systems: Collection[str] | None = None, videos: Collection[str] | None = None
+) -> list[PredictionRow]:
     """Return the rows of a journal, one per key: the one written last, in the order in which keys first appeared.
 
     A torn last line is left out. A failure row of a video whose span was unknown is dropped once the same system has
     rows with spans for that video.
 
+    Args:
+        journal: The file, there or not.
+        systems: Whose rows it may hold; None where that is not known.
+        videos: Ids of the videos that it may be about; None where that is not known.
+
     Raises:
-        RunError: A line before the last is damaged; says which.
+        RunError: A line before the last is damaged, or of another system or video; says which.
     """
     rows: dict[PredictionKey, PredictionRow] = {}
     remedy = "Delete that line and run the same command again: the row will be made anew."
@@ -213,6 +236,10 @@ def read_journal(journal: Path) -> list[PredictionRow]:
             if not line.endswith(b"\n"):
                 break
             row = parse_json_as(line, PredictionRow, refusal._replace(first_line=number))
+            if systems is not None and row.system not in systems:
+                raise refusal.of(f"the system {row.system!r} is none of this run", line=number)
+            if videos is not None and row.video_id not in videos:
+                raise refusal.of(f"the data set has no video {row.video_id!r}", line=number)
             rows[row.key] = row
     spans_known = {_asked(row) for row in rows.values() if row.start_frame is not None}
     return [
@@ -228,14 +255,17 @@ def _asked(row: PredictionRow) -> tuple[object, ...]:
     return (row.system, row.variant, row.video_id, row.level, *window)
 
 
-def read_run(folder: Path) -> list[PredictionRow]:
+def read_run(folder: Path, *, videos: Collection[str] | None = None) -> list[PredictionRow]:
     """Return the rows of a run, sorted by their keys; of a run in progress, those it has so far.
 
+    Args:
+        folder: Of the run.
+        videos: Ids of the videos that it may be about; None where that is not known.
+
     Raises:
-        RunError: The folder is not a run.
+        RunError: The folder is not a run, or ``read_journal`` refuses its rows.
     """
-    read_manifest(folder)
-    rows = read_journal(folder / JOURNAL_NAME)
+    rows = read_journal(folder / JOURNAL_NAME, systems=read_manifest(folder).systems, videos=videos)
     return sorted(rows, key=lambda row: tuple(-1 if part is None else part for part in row.key))
 
 

@@ -83,7 +83,8 @@ def adapt(request: AdaptRequest) -> AdaptRecord:
     store = FeatureStore(request.features)
     targets = find_targets(dataset, split, request.targets)
     about = describe_run(request, dataset, store, split, targets)
-    run = RunStore(request.out, config=about.config, identity=about.identity, notes=about.notes)
+    ids = [video.video_id for video in dataset.videos()]
+    run = RunStore(request.out, config=about.config, identity=about.identity, notes=about.notes, videos=ids)
     with one_thread(), run:
         run.manifest.data = DataSeen.of(dataset)
         source = make_source(

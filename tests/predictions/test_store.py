@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -179,3 +180,60 @@ def test_a_manifest_without_data_is_read_and_one_with_data_keeps_its_keys(tmp_pa
     assert kept["data"] == {"name": "BAH", "edition": "v1", "fingerprint": "0" * 64}
     (tmp_path / "run.json").write_text(json.dumps(kept | {"data": {}}))
     assert read_manifest(tmp_path).data == DataSeen(name=None, edition=None, fingerprint=None)
+
+
+def appended(folder: Path, **changes: object) -> None:
+    lines = (folder / "predictions.jsonl").read_text().splitlines()
+    odd = json.dumps(json.loads(lines[-1]) | changes)
+    (folder / "predictions.jsonl").write_text("\n".join([*lines, odd, ""]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"system": "another@scripted:m"}, "line 3: the system 'another@scripted:m' is none of this run"),
+        ({"video_id": "stranger.mp4"}, "line 3: the data set has no video 'stranger.mp4'"),
+        ({"p_positive": 1.25}, "line 3: p_positive: Input should be less than or equal to 1"),
+        ({"p_positive": -0.25}, "line 3: p_positive: Input should be greater than or equal to 0"),
+        ({"p_positive": float("nan")}, "line 3: p_positive"),
+        ({"p_positive": float("inf")}, "line 3: p_positive"),
+        ({"stop_frame": 10**400}, "line 3: stop_frame"),
+    ],
+)
+def test_a_row_that_is_not_the_run_s_is_refused_with_its_line(tmp_path: Path, changes, told: str) -> None:
+    with store(tmp_path / "run") as run:
+        run.append([row(0), row(8)])
+    appended(tmp_path / "run", **changes)
+    with pytest.raises(RunError, match=re.escape(told)) as caught:
+        read_run(tmp_path / "run", videos={row(0).video_id})
+    assert caught.value.remedy.startswith("Delete that line")
+    again = RunStore(tmp_path / "run", config={"engine": "scripted"}, identity=IDENTITY, videos={row(0).video_id})
+    with pytest.raises(RunError, match=re.escape(told)), again:
+        pass
+
+
+def test_systems_are_told_before_their_rows_and_stay_unknown_in_older_runs(tmp_path: Path) -> None:
+    with store(tmp_path / "run") as run:
+        run.append([row(0)])
+        assert read_manifest(tmp_path / "run").systems == [row(0).system]  # as a kill here would leave it
+    manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+    del manifest["systems"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(manifest))
+    appended(tmp_path / "run", system="older")
+    with store(tmp_path / "run") as run:
+        run.append([row(8)])
+    assert {one.system for one in read_run(tmp_path / "run")} == {"older", row(0).system}
+
+
+def test_a_manifest_that_is_not_utf_8_or_holds_huge_numbers_is_refused(tmp_path: Path) -> None:
+    with store(tmp_path / "run"):
+        pass
+    sound = (tmp_path / "run" / "run.json").read_bytes()
+    for damaged in (
+        b"\xff\xfe" + sound,
+        sound[: len(sound) // 2],
+        sound.replace(b": 1,", b": " + b"9" * 400 + b",", 1),
+    ):
+        (tmp_path / "run" / "run.json").write_bytes(damaged)
+        with pytest.raises(RunError, match=r"run\.json"):
+            read_run(tmp_path / "run")
