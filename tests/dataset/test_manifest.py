@@ -134,3 +134,76 @@ def test_a_relative_path_stays_good_when_the_working_folder_changes(write, monke
     dataset = open_dataset("set")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert dataset.video("a").path.read_bytes() == b"1"
+
+
+LABELS = "path,participant,label\na.mp4,p1,{}\nb.mp4,p2,{}\nc.mp4,p3,{}\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LABELS.format("1.0", "0.0", ""),
+        LABELS.format("True", "false", "nan"),
+        LABELS.format("1", "0", "NA").replace(",", ";"),
+        LABELS.format("1,0", "0,0", "")
+        .replace("mp4,", "mp4;")
+        .replace("path,participant,", "path;participant;")
+        .replace("p1,", "p1;")
+        .replace("p2,", "p2;")
+        .replace("p3,", "p3;"),
+        LABELS.format("1", "0", "").replace(",", "\t").encode("utf-16"),
+        LABELS.format("1", "0", "").replace("path", "Path").replace("label", " LABEL "),
+        LABELS.format("1", "0", "").replace("\n", ",,\n"),
+    ],
+)
+def test_labels_are_read_as_spreadsheets_and_data_frames_write_them(write, content):
+    dataset = open_dataset(write({"manifest.csv": content}))
+    assert [video.label for video in dataset.videos()] == [1, 0, None]
+    assert [video.participant_id for video in dataset.videos()] == ["p1", "p2", "p3"]
+
+
+@pytest.mark.parametrize("name", ["manifest.tsv", "manifest.jsonl", "manifest.csv.gz"])
+def test_manifests_are_found_by_all_their_suffixes(write, name):
+    import gzip
+
+    text = {"manifest.tsv": "path\tlabel\na.mp4\t1\n", "manifest.jsonl": '{"path": "a.mp4", "label": 1}\n'}
+    content = text.get(name, gzip.compress(b"path,label\na.mp4,1\n"))
+    root = write({name: content, "a.mp4": b""})
+    for path in (root, root / name):
+        dataset = open_dataset(path)
+        assert (dataset.kind, [video.label for video in dataset.videos()]) == ("manifest", [1])
+
+
+def test_rows_that_contradict_each_other_are_refused_with_both_lines(write):
+    for header, first, second in (("label", "1", "0"), ("split", "train", "test"), ("participant", "a", "b")):
+        root = write({"manifest.csv": f"path,{header}\na.mp4,{first}\nb.mp4,{first}\na.mp4,{second}\n"})
+        with pytest.raises(DataError, match=f"lines 2 and 4: two values of {header} for one video"):
+            open_dataset(root)
+
+
+def test_rows_that_repeat_each_other_count_once(write):
+    dataset = open_dataset(write({"manifest.csv": "path,label\na.mp4,1\na.mp4,1\n"}))
+    assert len(dataset) == 1
+    assert [problem.what for problem in dataset.problems] == ["listed twice, in lines 2 and 3; it counts once"]
+
+
+def test_label_0_without_segments_means_that_no_frame_is_positive(write):
+    text = 'path,label,segments\na.mp4,0,\nb.mp4,1,\nc.mp4,,\nd.mp4,1,"[[0, 1]]"\n'
+    dataset = open_dataset(write({"manifest.csv": text}))
+    labels = [dataset.frame_labels(video, n_frames=4, fps=2.0) for video in dataset.videos()]
+    assert [None if found is None else found.tolist() for found in labels] == [[0, 0, 0, 0], None, None, [1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_number_of_very_many_digits_is_refused_with_its_line(write, digits):
+    for text in (
+        f'path,segments\na.mp4,\nb.mp4,"[[1, {"9" * digits}]]"\n',
+        f"path,question\na.mp4,\nb.mp4,{'9' * digits}\n",
+    ):
+        with pytest.raises(DataError, match=r"manifest\.csv, line 3: "):
+            open_dataset(write({"manifest.csv": text}))
+
+
+def test_columns_of_others_are_left_out_and_named(write):
+    dataset = open_dataset(write({"manifest.csv": ",path,fps,doctor\n0,a.mp4,24,x\n"}))
+    assert dataset.notes == ("manifest.csv: columns that mean nothing here are left out: fps, doctor",)
