@@ -1,11 +1,10 @@
-"""The Typer application, and what becomes of errors: two lines and exit code 2, or 130 on Ctrl-C.
+"""The Typer application, and what becomes of errors: two lines and exit code 2, or 130 on Ctrl-C, 143 on SIGTERM.
 
 Nothing heavy is imported here or in the command modules: ``bah-mllm --help`` loads no torch, pandas or scikit-learn.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,14 +14,17 @@ import typer
 from typer import TyperException
 
 from bah_mllm.cli import adaptation, cues, data, evaluate, features, models, prompts, runs, system, training, weights
+from bah_mllm.cli.interruption import tell_interrupted
 from bah_mllm.cli.options import DataCommand, RunSettingsCommand
 from bah_mllm.core.errors import BahError
+from bah_mllm.core.files import SHARING
 from bah_mllm.core.saying import say
+from bah_mllm.core.storage import storage_error
 
-__all__ = ["app", "invoke", "main"]
+__all__ = ["app", "invoke"]
 
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = 130  # as Typer has it
 
 app = typer.Typer(
     name="bah-mllm",
@@ -39,9 +41,15 @@ app = typer.Typer(
 def _options(
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")] = False,
+    share: Annotated[
+        bool,
+        typer.Option("--share", help="Make folders as your umask says, for others, too; else for you alone."),
+    ] = False,
 ) -> None:
     if debug:
         os.environ["BAH_DEBUG"] = "1"
+    if share:
+        os.environ[SHARING] = "1"
 
 
 app.command("run", cls=RunSettingsCommand)(runs.run)
@@ -68,35 +76,34 @@ app.command("doctor")(system.doctor)
 def invoke(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code.
 
-    0 done; 2 the user can solve it (two lines on stderr); 3 a run in which rows failed; 130 interrupted.
+    0 done; 2 the user can solve it (two lines on stderr); 3 a run in which rows failed; 130 interrupted, 143 and 129
+    by SIGTERM and SIGHUP.
     """
-    command = typer.main.get_command(app)
     try:
+        command = typer.main.get_command(app)
         code = command.main(args=list(arguments), prog_name="bah-mllm", standalone_mode=False)
+        sys.stdout.flush()
     except TyperException as error:
         return _usage_error(error)
-    except BahError as error:
-        if os.environ.get("BAH_DEBUG"):
-            raise
-        _two_lines(error.problem, error.remedy)
-        return EXIT_USER_ERROR
     except (KeyboardInterrupt, typer.Abort):
-        code = EXIT_INTERRUPTED
+        return tell_interrupted()
     except BrokenPipeError:
         # The reader of our output (`| head`) went away: not an error, and nothing is left to tell it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if os.environ.get("BAH_DEBUG") or error.filename is None:
-            raise
-        _two_lines(
-            f"{error.filename}: {error.strerror}.",
-            "Check that the path is right, that it may be read or written, and that the disk has room.",
-        )
-        return EXIT_USER_ERROR
+    except (BahError, OSError) as error:
+        return _refusal(error)
     if code == EXIT_INTERRUPTED:  # Typer turns Ctrl-C into this code
-        say("interrupted: what is done is saved; the same command goes on from there.")
+        return tell_interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _refusal(error: BahError | OSError) -> int:
+    told = storage_error(error) if isinstance(error, OSError) else error
+    if told is None or os.environ.get("BAH_DEBUG"):
+        raise error
+    _two_lines(told.problem, told.remedy)
+    return EXIT_USER_ERROR
 
 
 def _usage_error(error: TyperException) -> int:
@@ -119,11 +126,3 @@ def _two_lines(problem: str, remedy: str) -> None:
     # One line each, whatever a value in them contains.
     lines = (" ".join(text.split()) for text in (problem, remedy))
     say("error: {}\n  try: {}".format(*lines))
-
-
-def main() -> None:
-    """Run the command line of this process."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding gets what it lacks as \\u....
-            stream.reconfigure(errors="backslashreplace")
-    sys.exit(invoke(sys.argv[1:]))

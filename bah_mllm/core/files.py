@@ -4,39 +4,111 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
+import re
+import time
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from bah_mllm.core.errors import RunError
+from bah_mllm.core.storage import naming
 
 __all__ = [
     "LOCK_NAME",
+    "SHARING",
     "digest_file",
     "first_difference",
     "hold_folder",
     "is_held",
+    "is_sharing",
+    "make_folder",
     "refuse_difference",
+    "remove_leftovers",
     "write_atomically",
 ]
 
 LOCK_NAME = ".lock"
+SHARING = "BAH_SHARE"
+"""Variable of the environment: set, folders are made as the umask says, not for their owner alone."""
+
+_LEFTOVER = re.compile(r"\..+\.(?P<pid>\d+)(?:@(?P<machine>[0-9a-f]{8}))?\.tmp")
+_STALE_AFTER_S = 24 * 3600.0  # of another machine, whose processes cannot be seen from here
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file in one step: a kill leaves the old or the new content, never a part.
 
+    Where it fails (a full disk ...) the old content stays, and nothing is left beside it.
+
     Args:
         path: Its folder is there.
         content: All of the new content.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{_machine()}.tmp")
+    try:
+        with naming(path), temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _machine() -> str:
+    """Return what tells this machine from others that see the same disk, 8 hexadecimal digits."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def remove_leftovers(folder: Path, names: str = "*") -> None:
+    """Remove the beginnings of files that killed processes left below a folder; those of living ones stay.
+
+    Of another machine nobody here can tell who lives: what it left goes a day later.
+
+    Args:
+        folder: May be missing.
+        names: Pattern of the files that were being written.
+    """
+    for path in folder.rglob(f".{names}.tmp"):
+        if (found := _LEFTOVER.fullmatch(path.name)) is None:
+            continue
+        with suppress(OSError):  # what cannot be removed does no harm
+            age_s = time.time() - path.stat().st_mtime
+            is_ours = found["machine"] in (None, _machine())
+            if not _is_alive(int(found["pid"])) if is_ours else age_s > _STALE_AFTER_S:
+                path.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def is_sharing() -> bool:
+    """Return whether folders are made for others, too."""
+    return bool(os.environ.get(SHARING))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for what may hold replies, words or faces: for its owner alone, unless the user shares.
+
+    A folder that is there stays as it is, and so do the folders above it; a stricter umask is respected.
+
+    Args:
+        folder: With its parents, which are made as the umask says.
+    """
+    folder.mkdir(mode=0o777 if is_sharing() else 0o700, parents=True, exist_ok=True)
 
 
 def digest_file(path: Path) -> str:
@@ -47,6 +119,8 @@ def digest_file(path: Path) -> str:
 
 def hold_folder(folder: Path, *, doing: str) -> FileLock:
     """Lock a folder against other processes and return the lock, which a ``with`` releases.
+
+    What killed processes left in it half written is removed.
 
     Args:
         folder: It is there.
@@ -62,6 +136,7 @@ def hold_folder(folder: Path, *, doing: str) -> FileLock:
         raise RunError(
             f"Another process is {doing} {folder}.", remedy="Wait for it, or write elsewhere with --out."
         ) from None
+    remove_leftovers(folder)
     return lock
 
 

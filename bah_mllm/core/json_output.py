@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.core.files import write_atomically
 from bah_mllm.core.saying import UNSEEN
+from bah_mllm.core.storage import naming
 
 __all__ = ["check_json_path", "write_json"]
 
@@ -35,4 +37,10 @@ def write_json(value: object, json_path: str) -> None:
         # Such characters stand in strings only, where an escape is the same value.
         sys.stdout.write(UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], text))
     else:
-        Path(json_path).write_text(text, encoding="utf-8", errors="backslashreplace")
+        path = Path(json_path)
+        content = text.encode(errors="backslashreplace")
+        if path.exists() and not path.is_file():  # a device or a pipe is written to, not replaced
+            with naming(path):
+                path.write_bytes(content)
+        else:
+            write_atomically(path.resolve(), content)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 __all__ = ["UNSEEN", "hand_out", "one_of", "say", "shortened", "tell", "visible"]
 
@@ -31,8 +32,9 @@ def visible(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line on stderr."""
-    print(visible(text), file=sys.stderr, flush=True)  # noqa: T201 - the one place
+    """Print a line on stderr; where that cannot be written (a log on a full disk), no work is lost for it."""
+    with suppress(OSError):
+        print(visible(text), file=sys.stderr, flush=True)  # noqa: T201 - the one place
 
 
 def tell(text: str) -> None:

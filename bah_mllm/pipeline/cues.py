@@ -8,17 +8,17 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 
 from bah_mllm.core.engine import Engine
 from bah_mllm.core.errors import ConfigError, DataError
-from bah_mllm.core.files import write_atomically
+from bah_mllm.core.files import make_folder, remove_leftovers, write_atomically
 from bah_mllm.core.records import Transcript, Video
 from bah_mllm.core.saying import say
+from bah_mllm.core.workers import worker_processes
 from bah_mllm.cues.baselines import pool_signals, save_baseline, usual_figures
 from bah_mllm.cues.codes import CODES, undetectable
 from bah_mllm.cues.comb import COMB_CODES
@@ -54,7 +54,7 @@ def extract_cues(
 
     Args:
         target: A video file, or the root of a data set.
-        out: Folder for events, kept signals and what is usual for each person.
+        out: Folder for events, kept signals and what is usual for each person; made for its owner alone.
         split: Only this split; what is usual is pooled over all videos of its participants.
         sampling: How often to look.
         models: Model files of mediapipe Tasks to look with; None takes the models in mediapipe's package.
@@ -66,6 +66,8 @@ def extract_cues(
         BahError: The data set cannot be opened, or holds no video file; a model file is none.
     """
     dataset, videos = _videos_of(target, split)
+    make_folder(out)
+    remove_leftovers(out)
     sampling = sampling or Sampling()
     settings = SignalSettings.of(sampling, models)
     looks = {
@@ -143,8 +145,7 @@ def _measured(unseen: Sequence[_Look], workers: int) -> Iterator[None]:
             _measure(one)
             yield
         return
-    # Fresh processes: mediapipe and its threads do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with worker_processes(workers) as pool:
         futures = [pool.submit(_measure, one) for one in unseen]
         yield from (future.result() for future in as_completed(futures))
 
@@ -200,6 +201,5 @@ def _observation(
 def _write_not_detectable(out: Path, *, has_reader: bool) -> None:
     """Write which rows of the codebook were not looked for and why, so that nobody takes them for absent."""
     rows = {code: why for code, why in undetectable().items() if not (has_reader and code in COMB_CODES)}
-    out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / NOT_DETECTABLE, (json.dumps(rows, indent=1) + "\n").encode())
     say(f"not looked for: {len(rows)} of {len(CODES)} codes ({NOT_DETECTABLE} says why)")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bah_mllm.core.errors import ConfigError, MediaError
+from bah_mllm.core.files import make_folder, remove_leftovers
 from bah_mllm.core.records import Video
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, open_dataset
@@ -62,6 +64,7 @@ def transcribe_videos(
     videos = [video for video in dataset.videos(split) if video.path is not None]
     if not videos:
         raise ConfigError(f"{target} holds no video file.", remedy="Name a data set with its videos.")
+    _prepare_folders(dataset, videos)
     n = dict.fromkeys(("n_written", "n_kept", "n_silent", "n_unreadable"), 0)
     for video in Progress("looked at", total=len(videos), unit="videos", says_lines=True).over(videos):
         outcome = _transcribe(dataset, video, recogniser, language=language, overwrite=overwrite)
@@ -69,6 +72,23 @@ def transcribe_videos(
         if outcome == "n_silent":
             n["n_written"] += 1
     return Transcribed(**n)
+
+
+def _prepare_folders(dataset: Dataset, videos: Sequence[Video]) -> None:
+    """Make the folders of words for their owner alone; those of the data set itself stay as they are."""
+    heard = _heard_before()
+    make_folder(heard)
+    remove_leftovers(heard)
+    if dataset.kind == "bah":
+        make_folder(dataset.root / "transcription")
+        remove_leftovers(dataset.root / "transcription")
+        return
+    for folder in {words_path(dataset, video).parent for video in videos}:
+        remove_leftovers(folder, "*.words.json.*")
+
+
+def _heard_before() -> Path:
+    return cache_root() / "transcripts"
 
 
 def _transcribe(
@@ -83,7 +103,7 @@ def _transcribe(
     except MediaError as error:
         say(f"note: {video.video_id} has no sound that can be read: {error.problem.replace(str(video.path), '')}")
         return "n_unreadable"
-    transcript = transcribe_cached(recogniser, audio, cache=cache_root() / "transcripts", language=language)
+    transcript = transcribe_cached(recogniser, audio, cache=_heard_before(), language=language)
     write_words(path, transcript, source=recogniser.source)
     return "n_written" if transcript.words else "n_silent"
 

@@ -157,7 +157,7 @@ class _Ledger:
         store.manifest.engine = dict(engine.describe())
 
     def update(self, rows: Sequence[PredictionRow]) -> None:
-        """Count rows; save now and then."""
+        """Count rows; save now and then. Leaving the store saves what was counted last, however the run ends."""
         failed = [row for row in rows if row.status is Status.ENGINE_ERROR]
         self._any_success = self._any_success or any(not row.status.is_failure for row in rows)
         self._n_failed_in_a_row += len(failed)
@@ -166,6 +166,7 @@ class _Ledger:
                 f"The first {self._n_failed_in_a_row} predictions all failed: {failed[-1].detail if failed else ''}.",
                 remedy="Solve this first (`bah-mllm doctor` may help); the same command then goes on.",
             )
+        self._count()
         spent = sum(self._watch.seconds.values())
         if spent - self._saved_at > _MANIFEST_EVERY_S:
             self._saved_at = spent
@@ -173,6 +174,10 @@ class _Ledger:
 
     def save(self) -> None:
         """Write counters and seconds of all starts so far."""
+        self._count()
+        self._store.save_manifest()
+
+    def _count(self) -> None:
         manifest = self._store.manifest
         manifest.counters = dict(
             self._earlier_counters + Counter(self._tasks.counters) + Counter(self._engine.counters)
@@ -180,7 +185,6 @@ class _Ledger:
         now = {**self._watch.seconds, "decoding_in_background": self._tasks.decoding_s}
         names = dict.fromkeys([*self._earlier_seconds, *now])
         manifest.seconds = {name: round(self._earlier_seconds.get(name, 0.0) + now.get(name, 0.0), 3) for name in names}
-        self._store.save_manifest()
 
 
 def _announce(setup: Setup) -> None:

@@ -79,6 +79,7 @@ class Manifest(BaseModel):
         n_rows: Rows by status, on completion.
         counters: Frames decoded, vision encodes, tokens fed ...; summed over all starts.
         seconds: Where the time went, summed over all starts.
+        is_shared: Whether the folder was made for others, too, not for its owner alone.
         notes: What the reader should know (synthetic data, stand-in model ...).
     """
 
@@ -99,6 +100,7 @@ class Manifest(BaseModel):
     n_rows: dict[str, int] = Field(default_factory=dict)
     counters: dict[str, int] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
+    is_shared: bool = False
     notes: list[str] = Field(default_factory=list)
 
 

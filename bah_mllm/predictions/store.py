@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +18,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from filelock import FileLock
 
 from bah_mllm.core.errors import RunError
-from bah_mllm.core.files import LOCK_NAME, hold_folder, is_held, refuse_difference, write_atomically
+from bah_mllm.core.files import (
+    LOCK_NAME,
+    hold_folder,
+    is_held,
+    is_sharing,
+    make_folder,
+    refuse_difference,
+    write_atomically,
+)
 from bah_mllm.core.reading import Refusal, parse_json_as
 from bah_mllm.core.records import Status
+from bah_mllm.core.storage import naming
 from bah_mllm.predictions.manifest import MANIFEST_NAME, Manifest, package_versions, read_manifest, write_manifest
 from bah_mllm.predictions.schema import COLUMNS, PredictionKey, PredictionRow
 
@@ -44,10 +54,11 @@ PARQUET_NAME = "predictions.parquet"
 class RunStore:
     """A run folder, open for appending by this process alone.
 
-    Use it as a context manager; leaving it writes the manifest and frees the folder, whatever happened inside.
+    Use it as a context manager; leaving it writes the manifest and frees the folder, whatever happened inside. Where
+    an error ends the block, that is the one raised, also where the manifest cannot be written any more.
 
     Args:
-        folder: Where the run lives; made if it is not there.
+        folder: Where the run lives; made, for its owner alone, if it is not there.
         config: The resolved configuration, for the manifest.
         identity: What decides about results; a resumed run must have the same.
         notes: For the manifest.
@@ -77,7 +88,7 @@ class RunStore:
         self._statuses: dict[PredictionKey, Status] = {}
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self._lock = hold_folder(self.folder, doing="writing the run")
         try:
             self.manifest = self._open_manifest()
@@ -93,11 +104,18 @@ class RunStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        try:
+            with suppress(OSError) if error is not None else naming(self.folder / JOURNAL_NAME):
+                self._close_journal()
+            with suppress(OSError) if error is not None else naming(self.folder / MANIFEST_NAME):
+                self.save_manifest()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    def _close_journal(self) -> None:
         if self._journal is not None:
-            self._journal.close()
-        self.save_manifest()
-        if self._lock is not None:
-            self._lock.release()
+            self._journal.close()  # writes what a full disk kept it from writing: fails again, or ends a torn line
 
     @property
     def done(self) -> set[PredictionKey]:
@@ -114,9 +132,10 @@ class RunStore:
             # Before the rows: a reader refuses rows of systems that the manifest does not name.
             self.manifest.systems = sorted(new.union(named))
             self.save_manifest()
-        self._journal.write(b"".join(row.model_dump_json(exclude_defaults=True).encode() + b"\n" for row in rows))
-        self._journal.flush()
-        os.fsync(self._journal.fileno())
+        with naming(self.folder / JOURNAL_NAME):
+            self._journal.write(b"".join(row.model_dump_json(exclude_defaults=True).encode() + b"\n" for row in rows))
+            self._journal.flush()
+            os.fsync(self._journal.fileno())
         self._statuses.update((row.key, row.status) for row in rows)
 
     def complete(self) -> None:
@@ -149,6 +168,7 @@ class RunStore:
                 config=self._config,
                 identity=self._identity,
                 packages=package_versions(),
+                is_shared=is_sharing(),
                 notes=self._notes,
                 systems=[],
             )

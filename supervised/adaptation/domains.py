@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bah_mllm.core.storage import naming
 from supervised.models.mlp import Mlp
 from supervised.records import IGNORED, StepLoss
 
@@ -81,7 +83,10 @@ def write_domain(folder: Path, domain: Domain) -> None:
     """Write a domain without its mirrored twin, for ``map_domain``; files that are there are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in _MAPPED:
-        np.save(folder / f"{name}.npy", getattr(domain, name).numpy())
+        path = folder / f"{name}.npy"
+        with naming(path), path.open("wb") as file:
+            # Into a file that it knows as one, numpy writes by itself, and loses the reason why it cannot.
+            np.save(SimpleNamespace(write=file.write), getattr(domain, name).numpy())
 
 
 def map_domain(folder: Path) -> Domain:

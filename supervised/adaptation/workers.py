@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
 from shutil import rmtree
-from threading import Thread
 
 import torch
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Video
+from bah_mllm.core.workers import worker_processes
 from bah_mllm.dataset import Dataset, dataset_and_split
 from supervised.adaptation.domains import map_domain, write_domain
 from supervised.adaptation.participants import find_targets
@@ -72,27 +70,9 @@ def adapt_to_all(request: AdaptRequest, participants: Sequence[str]) -> Iterator
 
 def _by_workers(request: AdaptRequest, text: str, participants: Sequence[str]) -> Iterator[TargetOutcome]:
     workers = min(request.workers, len(participants))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
-        futures = [pool.submit(_adapt_one, text, participant) for participant in participants]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End a worker whose parent was killed, or two processes would write a target once the run is resumed."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    with worker_processes(workers, torch.set_num_threads, 1) as pool:
+        for future in as_completed([pool.submit(_adapt_one, text, participant) for participant in participants]):
+            yield future.result()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from bah_mllm.core.errors import BahError, DataError
 from bah_mllm.core.records import Video
+from bah_mllm.core.storage import naming
 from bah_mllm.dataset import Dataset
 from bah_mllm.media import probe
 from bah_mllm.report.progress import Progress
@@ -164,7 +167,8 @@ def write_crops(videos: Sequence[Video], root: Path, *, frame_step: int = 1, det
         if folder.is_dir() or video.path is None:
             continue
         unfinished = folder.with_name(f"{folder.name}.unfinished")
-        unfinished.mkdir(parents=True, exist_ok=True)
+        rmtree(unfinished, ignore_errors=True)  # of an earlier start, which may have looked at other frames
+        unfinished.mkdir(parents=True)
         found = open_detector(name)
         try:
             for frame, (face, _) in enumerate(faces_in_video(video.path, found, detect_every=frame_step)):
@@ -182,7 +186,10 @@ def write_crops(videos: Sequence[Video], root: Path, *, frame_step: int = 1, det
 def _write_picture(path: Path, face: UInt8[np.ndarray, "px px 3"]) -> None:
     from PIL import Image
 
-    Image.fromarray(face).save(path, quality=95)
+    jpeg = io.BytesIO()  # into a file, Pillow loses the reason why it cannot write
+    Image.fromarray(face).save(jpeg, "jpeg", quality=95)
+    with naming(path):
+        path.write_bytes(jpeg.getvalue())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,8 +20,9 @@ from typing import Any
 import torch
 
 from bah_mllm.core.errors import ConfigError, DataError, MediaError
-from bah_mllm.core.files import digest_file
+from bah_mllm.core.files import digest_file, make_folder, remove_leftovers
 from bah_mllm.core.saying import say
+from bah_mllm.core.workers import worker_processes
 from bah_mllm.dataset import Dataset, open_dataset
 from bah_mllm.media import DAMAGED
 from bah_mllm.report.progress import Progress
@@ -113,6 +112,8 @@ def extract_features(
     started = perf_counter()
     dataset, store = open_dataset(target), FeatureStore(out)
     extractors = open_extractors(request)
+    make_folder(store.root)
+    remove_leftovers(store.root)
     for extractor in extractors:
         for info in extractor.sets.values():
             store.create(info)
@@ -207,22 +208,15 @@ def _done(
         return
     workers = min(workers, len(jobs))
     n_threads = max(1, (os.cpu_count() or 1) // workers)
-    # Fresh processes: mediapipe, torch and their threads do not survive a fork.
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start, initargs=(request, store.root, n_threads)
-    )
-    try:
+    with worker_processes(workers, _start, request, store.root, n_threads) as pool:
         for future in as_completed([pool.submit(_extract_in_worker, job) for job in jobs]):
             yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 _worker: dict[str, Any] = {}  # of this process: its extractors and its store
 
 
 def _start(request: FeatureRequest, root: Path, n_threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops its workers, each after the video in hand
     torch.set_num_threads(n_threads)
     with redirect_stderr(io.StringIO()):  # warnings about weights were given by the parent
         _worker.update(extractors=open_extractors(request), store=FeatureStore(root))

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.files import LOCK_NAME
 from bah_mllm.core.reading import Refusal, first_problem
+from bah_mllm.core.storage import naming
 from bah_mllm.core.timeline import MAX_FRAMES
 
 __all__ = ["IndexEntry", "SetIndex", "damaged_set", "wait_for_set"]
@@ -68,7 +69,8 @@ class SetIndex:
 
     def append(self, entry: IndexEntry) -> None:
         """Write a line, which replaces an earlier one of the same video."""
-        with wait_for_set(self.folder), (self.folder / _INDEX).open("a+b") as file:
+        path = self.folder / _INDEX
+        with wait_for_set(self.folder), naming(path), path.open("a+b") as file:
             if file.tell():
                 file.seek(-1, io.SEEK_END)
                 if file.read(1) != b"\n":  # the line that a kill tore; a reader skips it

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.files import hold_folder
+from bah_mllm.core.files import hold_folder, make_folder
 from bah_mllm.core.loading import load_object
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, dataset_and_split, shared_participants
@@ -43,7 +43,7 @@ def train(recipe: Recipe, request: TrainRequest) -> TrainRecord:
     if is_first and dataset is not None:
         _warn_of_leaks(dataset)
     record = describe_training(recipe, request, dataset)
-    request.out.mkdir(parents=True, exist_ok=True)
+    make_folder(request.out)
     with hold_folder(request.out, doing="training into") if is_first else nullcontext():
         if is_first:
             record = go_on_with(request.out, record)

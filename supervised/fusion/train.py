@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from bah_mllm.core.errors import ConfigError, DataError, RunError
+from bah_mllm.core.files import make_folder
 from bah_mllm.core.records import Video
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, dataset_and_split
@@ -152,6 +153,7 @@ def adopt(model_folder: Path, recipe: Recipe, request: TrainRequest) -> None:
     standard = fit_standard(_load(store, recipe, dataset, videos).videos, recipe.standardise)
     record = describe_training(recipe, request, dataset).with_seed(request.seeds[0], {})
     folder = seed_folder(request.out, request.seeds[0])
+    make_folder(request.out)
     save_model(folder, model)
     save_standard(folder, standard)
     write_record(request.out, record.model_copy(update={"is_imported": True}))

@@ -81,13 +81,13 @@ def save_model(folder: Path, model: FeatureModel) -> None:
         folder: Made where it is not there; files of the same names are replaced.
         model: From ``build_model``.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder.mkdir(parents=True, exist_ok=True)
     spec_path, weights_path = folder / _SPEC, folder / _WEIGHTS
-    spec_path.unlink(missing_ok=True)
+    spec_path.unlink(missing_ok=True)  # weights without it are no whole model
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    save_file(state, weights_path)
+    write_atomically(weights_path, save(state))
     write_atomically(spec_path, (json.dumps(asdict(model.spec), indent=2) + "\n").encode())
 
 

@@ -15,7 +15,6 @@ EXCEPTIONS = {
     "bah_mllm/engines/models.py": "a download is streamed, and a model's folder is renamed into place as a whole",
     "bah_mllm/engines/tiny.py": "writes into such a folder",
     "bah_mllm/prompting/library.py": "a new prompt never replaces a file: it is opened for creation only",
-    "supervised/models/__init__.py": "safetensors writes weights without a second copy of them in memory",
     "supervised/adaptation/domains.py": "arrays for processes that map them, in a folder that goes with the process",
     "supervised/features/index.py": "an index is appended line by line, under a lock",
     "supervised/faces/pictures.py": "thousands of pictures, in a folder that is renamed into place as a whole",
