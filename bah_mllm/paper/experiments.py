@@ -52,7 +52,9 @@ class Kind:
     options: tuple[str, ...] = ("features", "seeds", "overrides")
 
 
-_ASKED = Kind("Zero-shot", "bah_mllm.paper.prompt_tables:prompt_table", trains=False, settings=None, options=())
+_ASKED = Kind(
+    "Zero-shot", "bah_mllm.paper.prompt_tables:prompt_table", trains=False, settings=None, options=("config_file",)
+)
 _TRAINED = Kind("Supervised", "bah_mllm.paper.fusion_tables:fusion_table")
 _MEASURED = Kind("Supervised", "bah_mllm.paper.cost:cost_table", settings=("data", "split", "out", "windows"))
 _WINDOWED = Kind(
@@ -182,7 +184,7 @@ class ExperimentRequest:
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
-    config_file: Path | None = None
+    config_file: Path | None = field(default=None, metadata={"option": "--config"})
     features: Path = field(default=Path("features"), metadata={"option": "--features"})
     seeds: Sequence[int] = field(default=(0,), metadata={"option": "--seeds"})
     overrides: Sequence[str] = field(default=(), metadata={"option": "--set"})

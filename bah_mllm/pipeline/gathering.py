@@ -86,7 +86,9 @@ def gather(
         raise ConfigError(f"There is no level {level!r}.", remedy="Choose --level frame or --level video.")
     runs = [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).exists()]
     manifests = [read_manifest(run) for run in runs]
-    root = _agreed("data", data, manifests) or project_settings().get("data")
+    root = _agreed("data", data, manifests)
+    if root is None and not manifests:  # a run without data set was one on the demo set
+        root = project_settings().get("data")
     split = _agreed("split", split, manifests)
     level = Level(_agreed("level", level, manifests) or Level.FRAME)
     # What a run was allowed, judging it is: the same files were looked at.

@@ -17,6 +17,7 @@ from pathlib import Path
 from bah_mllm.core.engine import Engine, EngineFacts
 from bah_mllm.core.errors import BahError, ConfigError, EngineError
 from bah_mllm.core.files import refuse_difference
+from bah_mllm.core.notes import STAND_IN_MODEL
 from bah_mllm.core.records import Answer, Status, WindowJob
 from bah_mllm.core.saying import say
 from bah_mllm.engines import load_engine, seeing_engines
@@ -189,9 +190,9 @@ class _Ledger:
 
 def _announce(setup: Setup) -> None:
     if setup.config.data is None:
+        is_stand_in = STAND_IN_MODEL in setup.notes
         say(
-            "No data set is given: this is the demo set (synthetic)"
-            + (", read by the embedded language model, a stand-in." if setup.config.engine is None else ".")
+            "No data set is given: this is the demo set (synthetic)" + (", read by a stand-in." if is_stand_in else ".")
         )
     n_people = len({video.participant_id for video in setup.videos})
     split = f"split {setup.split}" if setup.split else "all videos"

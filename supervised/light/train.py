@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bah_mllm.core.errors import ConfigError, DataError
+from bah_mllm.core.errors import ConfigError, DataError, RunError
 from bah_mllm.core.files import write_atomically
+from bah_mllm.core.reading import Refusal, read_json
 from bah_mllm.core.records import Status
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset
@@ -137,6 +139,9 @@ def train_for_seed(
     recipe: LightRecipe, request: TrainRequest, dataset: Dataset, folder: Path, seed: int
 ) -> dict[str, float]:
     """Train with one seed, for the training command, and return the average's metrics (``oof_auroc`` ...)."""
+    if (folder / REPORT).exists():  # written last, and only the same recipe and data get here: nothing to do
+        say("  fitted before")
+        return _average_of(_read_report(folder / REPORT)["metrics"])
     report = train_light(recipe, dataset, folder, cues=request.cues, seed=seed)
     for name, metrics in report.metrics.items():
         figures = ", ".join(
@@ -147,7 +152,17 @@ def train_for_seed(
         say(f"  {name}, out of fold: {figures}")
     for line in report.notes:
         say(f"  {line}")
-    return {f"oof_{key}": value for key, value in report.metrics[AVERAGE].items() if value is not None}
+    return _average_of(report.metrics)
+
+
+def _read_report(path: Path) -> dict[str, Any]:
+    remedy = "Delete the folder of this seed; the same command then trains it again."
+    report: dict[str, Any] = read_json(path, Refusal(RunError, str(path), remedy))
+    return report
+
+
+def _average_of(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str, float]:
+    return {f"oof_{key}": value for key, value in metrics[AVERAGE].items() if value is not None}
 
 
 def _labelled_examples(

@@ -157,6 +157,15 @@ def test_the_training_command_gets_the_averages_out_of_fold_metrics(people, reci
     assert "question_prior, out of fold: auroc" in capsys.readouterr().err
 
 
+def test_a_seed_that_is_done_is_not_fitted_again(people, recipe, tmp_path, capsys):
+    request = TrainRequest(data=None, out=tmp_path, features=tmp_path / "features")
+    first = train_for_seed(recipe(), request, people, tmp_path / "seed-0", 0)
+    model = (tmp_path / "seed-0" / "model.skops").read_bytes()
+    assert train_for_seed(recipe(), request, people, tmp_path / "seed-0", 0) == pytest.approx(first)
+    assert (tmp_path / "seed-0" / "model.skops").read_bytes() == model
+    assert "fitted before" in capsys.readouterr().err
+
+
 def test_a_changed_model_file_is_refused(people, recipe, tmp_path):
     train_light(recipe(members=("cue_count",), averaged=("cue_count",)), people, tmp_path)
     path = tmp_path / "model.skops"
