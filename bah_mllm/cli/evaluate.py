@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bah_mllm.cli.options import Draws, FramesFrom, Json, Seed, finite
-from bah_mllm.core.records import Level
+from bah_mllm.core.records import Level, Unanswered
 from bah_mllm.core.saying import one_of
 from bah_mllm.core.timeline import MAX_FRAMES
 
@@ -18,6 +18,15 @@ _Data = Annotated[
 ]
 _Split = Annotated[str | None, typer.Option(help="Split to judge.", show_default="the runs' own, or test")]
 _Level = Annotated[str | None, typer.Option(help=f"{one_of(Level)}.", show_default="the runs' own, or frame")]
+
+_Unanswered = Annotated[
+    Unanswered,
+    typer.Option(
+        metavar="<str>",
+        help=f"{one_of(Unanswered)}: what becomes of items without an answer (missing, unparsed, failed), where "
+        "negative is p = 0, and wrong is p = 1 - label.",
+    ),
+]
 
 
 def evaluate(
@@ -32,6 +41,7 @@ def evaluate(
     ] = 0.5,
     draws: Draws = 1000,
     seed: Seed = 0,
+    unanswered: _Unanswered = Unanswered.LEAVE_OUT,
     calibrate: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,6 +103,7 @@ def evaluate(
         subgroups=subgroups,
         tune=tune,
         pool_seeds=pool_seeds,
+        unanswered=unanswered,
         events=EventRule(max_gap_frames=close_gap, min_frames=min_segment) if events else None,
     )
     judge_and_print(gathered, options, json_path=json_path, published=published_beside(gathered.dataset.edition))
@@ -110,6 +121,7 @@ def compare(
         int, typer.Option(help="Bootstrap draws, the same for both of a pair.", min=1, max=100_000)
     ] = 1000,
     seed: Seed = 0,
+    unanswered: _Unanswered = Unanswered.LEAVE_OUT,
     json_path: Json = None,
 ) -> None:
     """Compare every system with every other: paired differences, agreement, shared errors, videos that changed most.
@@ -120,4 +132,5 @@ def compare(
     from bah_mllm.pipeline.judging import JudgeOptions, compare_and_print
 
     gathered = gather(paths, data=data, split=split, level=level, frames_from=frames_from)
-    compare_and_print(gathered, JudgeOptions(n_draws=draws, seed=seed), metric=metric, json_path=json_path)
+    options = JudgeOptions(n_draws=draws, seed=seed, unanswered=unanswered)
+    compare_and_print(gathered, options, metric=metric, json_path=json_path)

@@ -9,7 +9,8 @@ import typer
 
 from bah_mllm.cli.options import Data, Draws, FramesFrom, Json, Split
 from bah_mllm.cli.parsing import parse_seeds, require_supervised
-from bah_mllm.core.saying import tell
+from bah_mllm.core.records import Unanswered
+from bah_mllm.core.saying import one_of, tell
 from bah_mllm.paper.experiments import ExperimentRequest, find_experiment, names_by_half, run_experiment
 
 __all__ = ["diff", "experiment", "import_", "run", "status"]
@@ -65,6 +66,14 @@ def experiment(
     ] = "frame",
     workers: Annotated[int, typer.Option(help="Adaptation only: processes.", min=1, max=1_000)] = 1,
     draws: Draws = 1000,
+    unanswered: Annotated[
+        Unanswered,
+        typer.Option(
+            metavar="<str>",
+            help=f"{one_of(Unanswered)}: what becomes of items without an answer, as in `evaluate`; not for "
+            "adaptation, cost and figure 12.",
+        ),
+    ] = Unanswered.LEAVE_OUT,
     json_path: Annotated[str | None, typer.Option("--json", help="Also write JSON to PATH, - for stdout.")] = None,
     config: _Config = None,
 ) -> int:
@@ -86,6 +95,7 @@ def experiment(
         target_split=target_split,
         workers=workers,
         n_draws=draws,
+        unanswered=unanswered,
     )
     if find_experiment(name).kind.trains:
         require_supervised()

@@ -24,6 +24,7 @@ __all__ = [
     "RenderedPrompt",
     "Status",
     "Transcript",
+    "Unanswered",
     "Variant",
     "Video",
     "WindowJob",
@@ -38,6 +39,17 @@ class Level(StrEnum):
 
     FRAME = "frame"
     VIDEO = "video"
+
+
+class Unanswered(StrEnum):
+    """How labelled items without an answer (missing, unparsed, failed) are judged.
+
+    Left out; as negative, p = 0; or as wrong, p = 1 - label.
+    """
+
+    LEAVE_OUT = "leave-out"
+    NEGATIVE = "negative"
+    WRONG = "wrong"
 
 
 class Variant(StrEnum):

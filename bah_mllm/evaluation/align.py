@@ -2,7 +2,8 @@
 
 Every labelled item of a split ends in exactly one of four places: scored (``n``), ``n_unparsed`` (the model replied
 with neither label), ``n_failed`` (a row says that something broke, or its score is not a number) or ``n_missing`` (no
-row at all). Nothing but scored items is judged, and nothing is filled in.
+row at all). Nothing but scored items is judged, unless the caller wants the others to count as negative or as wrong
+(``Unanswered``): then they are judged with the score that this gives them, and remain counted where they were.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bah_mllm.core.errors import DataError
-from bah_mllm.core.records import Level, Variant
+from bah_mllm.core.records import Level, Unanswered, Variant
 from bah_mllm.evaluation.labels import Labels, VideoLabels
 from bah_mllm.evaluation.population import Population, is_labelled, population_of
 from bah_mllm.evaluation.rowtable import Outcome, RowGroup, RowTable
@@ -39,25 +40,32 @@ class Aligned:
         window_frames: The window asked for; None where rows name none.
         aggregation: ``coverage`` (frame level: mean of the windows over a frame), ``video`` (rows about whole videos),
             ``max24`` (highest mean over 24 consecutive frames) or ``mean`` (of all frames).
-        items: Which items of the population are scored, ascending, shape (scored,).
-        scores: Probabilities from 0 to 1, shape (scored,).
+        items: Which items of the population are judged, ascending, shape (judged,).
+        scores: Probabilities from 0 to 1, shape (judged,).
         n_missing: Labelled items without a row.
         n_unparsed: Labelled items for which the model's reply held neither label.
         n_failed: Labelled items whose rows failed.
         n_incomplete_videos: Videos scored although some of their frames are not (``max24`` and ``mean`` only).
         has_labels_only: No row has a probability: the system gives labels.
+        unanswered: How items without an answer are judged.
     """
 
     system: str
     window_frames: int | None
     aggregation: str
-    items: Int[np.ndarray, " scored"]
-    scores: Float[np.ndarray, " scored"]
+    items: Int[np.ndarray, " judged"]
+    scores: Float[np.ndarray, " judged"]
     n_missing: int
     n_unparsed: int
     n_failed: int
     n_incomplete_videos: int
     has_labels_only: bool
+    unanswered: Unanswered = Unanswered.LEAVE_OUT
+
+    @property
+    def n_unanswered(self) -> int:
+        """How many labelled items have no answer."""
+        return self.n_missing + self.n_unparsed + self.n_failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ def align(
     *,
     level: Level,
     split: str | None,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
 ) -> Alignment:
     """Bring prediction rows and labels together.
 
@@ -110,6 +119,7 @@ def align(
         labels: Of the whole data set.
         level: What is judged. Video level takes rows about whole videos as they are, and aggregates frame-level rows.
         split: Whose videos are judged; all videos where None.
+        unanswered: How items without an answer are judged. A video that some of its frames answer for has one.
 
     Returns:
         One entry per system, window and aggregation, sorted.
@@ -141,7 +151,8 @@ def align(
         else:
             systems += _aggregate(group, layout, frames)
     counts = replace(counts, n_beyond_end=n_beyond_end)
-    return Alignment(population_of(videos, usable, level), tuple(systems), counts)
+    population = population_of(videos, usable, level)
+    return Alignment(population, tuple(_fill(one, population, unanswered) for one in systems), counts)
 
 
 def max_sliding_mean(scores: Float[np.ndarray, " frames"], *, n_frames: int = SLIDING_FRAMES) -> float:
@@ -237,6 +248,16 @@ def _aligned(
         n_incomplete_videos=n_incomplete_videos,
         has_labels_only=group.has_labels_only,
     )
+
+
+def _fill(aligned: Aligned, population: Population, unanswered: Unanswered) -> Aligned:
+    """Give the items without an answer the score that they are to be judged with."""
+    if unanswered is Unanswered.LEAVE_OUT:
+        return aligned
+    labels = population.labels.astype(np.float64)
+    scores = np.zeros_like(labels) if unanswered is Unanswered.NEGATIVE else 1 - labels
+    scores[aligned.items] = aligned.scores
+    return replace(aligned, items=np.arange(len(labels)), scores=scores, unanswered=unanswered)
 
 
 def _align_frames(group: RowGroup, layout: FrameLayout, frames: SpreadFrames) -> Aligned:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bah_mllm.core.errors import ConfigError, DataError
-from bah_mllm.core.records import Level, Status, Variant
+from bah_mllm.core.records import Level, Status, Unanswered, Variant
 from bah_mllm.evaluation.align import align
 from bah_mllm.evaluation.counts import N_ECE_BINS, ece_bins
 from bah_mllm.evaluation.labels import Labels
@@ -103,10 +103,15 @@ def reliability_bins(
 
 
 def reliability_rows(
-    rows: pd.DataFrame | Iterable[PredictionRow], labels: Labels, *, level: Level | str, split: str | None
+    rows: pd.DataFrame | Iterable[PredictionRow],
+    labels: Labels,
+    *,
+    level: Level | str,
+    split: str | None,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
 ) -> tuple[Reliability, ...]:
     """Return reliability bins of every system; arguments and errors as for ``evaluate_rows``."""
-    aligned = align(rows, labels, level=Level(level), split=split)
+    aligned = align(rows, labels, level=Level(level), split=split, unanswered=unanswered)
     return tuple(
         Reliability(
             one.system,

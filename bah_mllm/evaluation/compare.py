@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.records import Level
+from bah_mllm.core.records import Level, Unanswered
 from bah_mllm.evaluation.align import Aligned, Alignment, align
 from bah_mllm.evaluation.anchors import anchor_scores
 from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, PairedDifference, paired_bootstrap
@@ -69,7 +69,7 @@ class Comparison:
         return asdict(self)
 
 
-def compare_rows(
+def compare_rows(  # noqa: PLR0913 - settings by name
     rows: pd.DataFrame | Iterable[PredictionRow],
     labels: Labels,
     *,
@@ -79,6 +79,7 @@ def compare_rows(
     threshold: float = 0.5,
     n_draws: int = DEFAULT_DRAWS,
     seed: int = 0,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
 ) -> tuple[Comparison, ...]:
     """Compare every system with a baseline.
 
@@ -92,13 +93,14 @@ def compare_rows(
         threshold: Positive where score > threshold.
         n_draws: Bootstrap draws; 0 for differences alone.
         seed: Of these draws.
+        unanswered: How items without an answer of a system are judged.
 
     Raises:
         DataError: The rows are malformed, or none of them can be judged.
         ConfigError: There is no such baseline, or a setting is impossible.
     """
     check_settings(threshold, n_draws)
-    aligned = align(rows, labels, level=Level(level), split=split)
+    aligned = align(rows, labels, level=Level(level), split=split, unanswered=unanswered)
     references = _references(aligned, labels, baseline)
     return tuple(
         _compare(system, _most_alike(system, references), aligned.population, threshold, n_draws, seed)

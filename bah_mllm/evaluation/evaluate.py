@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.records import Level, Variant
+from bah_mllm.core.records import Level, Unanswered, Variant
 from bah_mllm.evaluation import metrics
 from bah_mllm.evaluation.align import Aligned, Alignment, align
 from bah_mllm.evaluation.anchors import anchor_scores
@@ -43,6 +43,7 @@ def evaluate_rows(  # noqa: PLR0913 - settings by name
     seed: int = 0,
     train_prior: TrainPrior | None = None,
     events: EventRule | None = None,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
 ) -> Evaluation:
     """Judge prediction rows.
 
@@ -56,6 +57,7 @@ def evaluate_rows(  # noqa: PLR0913 - settings by name
         seed: Of these draws.
         train_prior: What the training split tells; counted from the labels' split ``train`` where None.
         events: How frame scores become segments; runs of positive frames as they are where None.
+        unanswered: How items without an answer of a system are judged; anchors are judged on the same items.
 
     Raises:
         DataError: The rows are malformed, or none of them can be judged.
@@ -63,7 +65,7 @@ def evaluate_rows(  # noqa: PLR0913 - settings by name
     """
     level = Level(level)
     check_settings(threshold, n_draws)
-    aligned = align(rows, labels, level=level, split=split)
+    aligned = align(rows, labels, level=level, split=split, unanswered=unanswered)
     rater = _Rater(
         aligned.population, events or EventRule(), split=split, threshold=threshold, n_draws=n_draws, seed=seed
     )
@@ -79,7 +81,8 @@ def evaluate_rows(  # noqa: PLR0913 - settings by name
         left_out |= made.left_out
         anchors += [rater.anchor(name, items, scores, item_set=item_set) for name, scores in made.scores.items()]
     notes = _general_notes(aligned, threshold, train_prior, split)
-    return Evaluation(results, tuple(anchors), MappingProxyType(left_out), aligned.counts, notes, n_draws, seed)
+    reasons = MappingProxyType(left_out)
+    return Evaluation(results, tuple(anchors), reasons, aligned.counts, notes, n_draws, seed, unanswered)
 
 
 def check_settings(threshold: float, n_draws: int) -> None:
@@ -125,6 +128,7 @@ class _Rater:
             sample,
             unscored=_Unscored(aligned.n_missing, aligned.n_unparsed, aligned.n_failed),
             notes=(*_sample_notes(sample), *_system_notes(aligned)),
+            unanswered=aligned.unanswered,
         )
 
     def anchor(
@@ -152,6 +156,7 @@ class _Rater:
         *,
         unscored: _Unscored,
         notes: tuple[str, ...],
+        unanswered: Unanswered | None = None,
     ) -> Result:
         found = intervals(sample, threshold=self.threshold, n_draws=self.n_draws, seed=self.seed)
         points = point_metrics(sample.labels, sample.scores, threshold=self.threshold)
@@ -160,8 +165,9 @@ class _Rater:
             name: Estimate(value, None if value is None else found[name].bounds, found[name].n_undefined)
             for name, value in points.items()
         }
-        counts = _count(sample, unscored, threshold=self.threshold)
-        return Result(identity, counts, self.threshold, estimates, self._events(items, sample), notes)
+        n_filled = 0 if unanswered in (None, Unanswered.LEAVE_OUT) else sum(unscored)
+        counts = _count(sample, unscored, n_filled=n_filled, threshold=self.threshold)
+        return Result(identity, counts, self.threshold, estimates, self._events(items, sample), notes, unanswered)
 
     def _events(self, items: Int[np.ndarray, " items"], sample: Sample) -> EventResult | None:
         """Return how well segments were found; None at video level."""
@@ -199,8 +205,10 @@ class _Unscored(NamedTuple):
     n_failed: int
 
 
-def _count(sample: Sample, unscored: _Unscored, *, threshold: float) -> ItemCounts:
+def _count(sample: Sample, unscored: _Unscored, *, n_filled: int, threshold: float) -> ItemCounts:
     n = len(sample.labels)
+    n_scored = n - n_filled
+    n_labelled = n_scored + sum(unscored)
     hard = sample.scores > threshold
     return ItemCounts(
         n=n,
@@ -208,10 +216,11 @@ def _count(sample: Sample, unscored: _Unscored, *, threshold: float) -> ItemCoun
         n_unparsed=unscored.n_unparsed,
         n_failed=unscored.n_failed,
         n_participants=sample.n_participants,
-        coverage=n / (n + sum(unscored)) if n + sum(unscored) else None,
+        coverage=n_scored / n_labelled if n_labelled else None,
         prevalence=float(sample.labels.mean()) if n else None,
         positive_rate=float(hard.mean()) if n else None,
         confusion=metrics.confusion(sample.labels, hard) if n else Confusion(0, 0, 0, 0),
+        n_filled=n_filled,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.records import Level
+from bah_mllm.core.records import Level, Unanswered
 from bah_mllm.evaluation.align import Alignment, align
 from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Drawn, PairedDifference, draw_metrics, paired_difference
 from bah_mllm.evaluation.compare import Difference, difference_of
@@ -29,11 +29,12 @@ __all__ = ["ChangedVideo", "ComparisonMatrix", "Line", "Pair", "compare_all", "h
 
 
 class Line(NamedTuple):
-    """One line of a result table: a system, its window, and how its rows became scores."""
+    """One line of a result table: a system, its window, how its rows became scores, and how often it did not answer."""
 
     system: str
     window_frames: int | None
     aggregation: str
+    n_unanswered: int = 0
 
 
 class ChangedVideo(NamedTuple):
@@ -91,6 +92,7 @@ class ComparisonMatrix:
         threshold: Positive where score > threshold.
         n_draws: Draws of participants.
         seed: Of these draws.
+        unanswered: How items without an answer are judged.
     """
 
     lines: tuple[Line, ...]
@@ -100,10 +102,12 @@ class ComparisonMatrix:
     threshold: float
     n_draws: int
     seed: int
+    unanswered: Unanswered = Unanswered.LEAVE_OUT
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dictionaries and numbers."""
         plain = {name: getattr(self, name) for name in ("level", "split", "threshold", "n_draws", "seed")}
+        plain["unanswered"] = self.unanswered.value
         plain["lines"] = [line._asdict() for line in self.lines]
         plain["pairs"] = [
             asdict(pair)
@@ -116,7 +120,7 @@ class ComparisonMatrix:
         return plain
 
 
-def compare_all(
+def compare_all(  # noqa: PLR0913 - settings by name
     rows: pd.DataFrame | Iterable[PredictionRow],
     labels: Labels,
     *,
@@ -126,6 +130,7 @@ def compare_all(
     n_draws: int = DEFAULT_DRAWS,
     seed: int = 0,
     n_changed: int = 10,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
 ) -> ComparisonMatrix:
     """Compare every system (window, aggregation) with every other.
 
@@ -138,6 +143,7 @@ def compare_all(
         n_draws: Bootstrap draws; 0 for differences alone.
         seed: Of these draws.
         n_changed: How many of the videos that changed most are named for each pair.
+        unanswered: How items without an answer of a system are judged.
 
     Raises:
         DataError: The rows are malformed, or none of them can be judged.
@@ -145,7 +151,7 @@ def compare_all(
     """
     check_settings(threshold, n_draws)
     level = Level(level)
-    aligned = align(rows, labels, level=level, split=split)
+    aligned = align(rows, labels, level=level, split=split, unanswered=unanswered)
     if len(aligned.systems) < 2:
         raise ConfigError(
             "There is one system (window, aggregation) only: nothing to compare.",
@@ -155,13 +161,14 @@ def compare_all(
     places = range(len(aligned.systems))
     pairs = [matcher.pair(first, second) for first in places for second in places[first + 1 :]]
     return ComparisonMatrix(
-        lines=tuple(Line(one.system, one.window_frames, one.aggregation) for one in aligned.systems),
+        lines=tuple(Line(one.system, one.window_frames, one.aggregation, one.n_unanswered) for one in aligned.systems),
         pairs=_allow_for_all(pairs),
         level=level.value,
         split=split,
         threshold=threshold,
         n_draws=n_draws,
         seed=seed,
+        unanswered=unanswered,
     )
 
 

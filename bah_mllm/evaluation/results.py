@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from bah_mllm.core.records import Unanswered
 from bah_mllm.evaluation.align import RowCounts
 from bah_mllm.evaluation.events import EventRule, EventScores
 from bah_mllm.evaluation.metrics import Confusion
@@ -43,7 +44,7 @@ class ItemCounts:
     """What became of the labelled items, and how the judged ones were answered.
 
     Args:
-        n: Labelled items that were scored, and judged.
+        n: Labelled items that were judged: those that were scored, and ``n_filled`` others.
         n_missing: Labelled items without a row.
         n_unparsed: Labelled items for which the model's reply held neither label.
         n_failed: Labelled items whose rows failed, or whose score is not a number.
@@ -52,6 +53,7 @@ class ItemCounts:
         prevalence: Share of positives among the judged items; None without any.
         positive_rate: Share of them predicted positive; None without any.
         confusion: How many of them were answered rightly and wrongly, by class.
+        n_filled: Judged items without an answer, which count as negative or as wrong.
     """
 
     n: int
@@ -63,6 +65,12 @@ class ItemCounts:
     prevalence: float | None
     positive_rate: float | None
     confusion: Confusion
+    n_filled: int = 0
+
+    @property
+    def n_unanswered(self) -> int:
+        """How many labelled items have no answer."""
+        return self.n_missing + self.n_unparsed + self.n_failed
 
     @property
     def is_collapsed(self) -> bool:
@@ -110,6 +118,7 @@ class Result:
         metrics: For each of ``METRICS``.
         events: How well segments were found; None at video level.
         notes: What a reader must know to judge the line.
+        unanswered: How items without an answer were judged; None for anchors, which answer always.
     """
 
     identity: LineIdentity
@@ -118,6 +127,7 @@ class Result:
     metrics: Mapping[str, Estimate]
     events: EventResult | None
     notes: tuple[str, ...]
+    unanswered: Unanswered | None = None
 
     def metric(self, name: str) -> float | None:
         """Return a metric by its name in ``METRICS``; None where it is undefined."""
@@ -129,6 +139,7 @@ class Result:
             **asdict(self.identity),
             **asdict(self.counts),
             "confusion": self.counts.confusion._asdict(),
+            "unanswered": None if self.unanswered is None else self.unanswered.value,
             "threshold": self.threshold,
             **_values(self.metrics),
             "ci": _bounds(self.metrics),
@@ -161,6 +172,7 @@ class Evaluation:
         notes: What concerns all lines.
         n_draws: Bootstrap draws.
         seed: Of these draws.
+        unanswered: How items without an answer were judged.
     """
 
     rows: tuple[Result, ...]
@@ -170,6 +182,7 @@ class Evaluation:
     notes: tuple[str, ...]
     n_draws: int
     seed: int
+    unanswered: Unanswered = Unanswered.LEAVE_OUT
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dictionaries and numbers; None where a metric is undefined, never NaN."""
@@ -179,6 +192,7 @@ class Evaluation:
             "anchors_left_out": dict(self.anchors_left_out),
             "counts": {**asdict(self.counts), "unknown_videos": list(self.counts.unknown_videos)},
             "notes": list(self.notes),
+            "unanswered": self.unanswered.value,
             "n_draws": self.n_draws,
             "seed": self.seed,
         }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.records import Level
+from bah_mllm.core.records import Level, Unanswered
 from bah_mllm.evaluation.align import Aligned, Alignment, align
 from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Drawn, bounds_of, draw_metrics
 from bah_mllm.evaluation.evaluate import check_settings
@@ -60,7 +60,7 @@ class PooledSeeds:
         return asdict(self)
 
 
-def pool_seeds(
+def pool_seeds(  # noqa: PLR0913 - settings by name
     rows: pd.DataFrame | Iterable[PredictionRow],
     labels: Labels,
     methods: Mapping[str, Sequence[str]],
@@ -70,6 +70,7 @@ def pool_seeds(
     threshold: float = 0.5,
     n_draws: int = DEFAULT_DRAWS,
     seed: int = 0,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
 ) -> tuple[PooledSeeds, ...]:
     """Pool the seeds of each method.
 
@@ -82,6 +83,7 @@ def pool_seeds(
         threshold: Positive where score > threshold.
         n_draws: 0 for no intervals.
         seed: Of the draws.
+        unanswered: How items without an answer of a system are judged.
 
     Returns:
         One entry per method, window and aggregation that all of its seeds have.
@@ -91,7 +93,7 @@ def pool_seeds(
         ConfigError: A system is not there, or a setting is impossible.
     """
     check_settings(threshold, n_draws)
-    aligned = align(rows, labels, level=Level(level), split=split)
+    aligned = align(rows, labels, level=Level(level), split=split, unanswered=unanswered)
     there = {one.system for one in aligned.systems}
     pooled = []
     for name, seeds in methods.items():

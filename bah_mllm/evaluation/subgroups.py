@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.records import Level
+from bah_mllm.core.records import Level, Unanswered
 from bah_mllm.evaluation.align import Aligned, align
 from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, Drawn, bounds_of, draw_metrics
 from bah_mllm.evaluation.evaluate import check_settings
@@ -196,7 +196,7 @@ class Subgroups:
         return plain
 
 
-def subgroup_rows(
+def subgroup_rows(  # noqa: PLR0913 - settings by name
     rows: pd.DataFrame | Iterable[PredictionRow],
     labels: Labels,
     groupings: Groupings,
@@ -206,6 +206,7 @@ def subgroup_rows(
     threshold: float = 0.5,
     n_draws: int = DEFAULT_DRAWS,
     seed: int = 0,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
 ) -> Subgroups:
     """Judge every system group by group.
 
@@ -220,6 +221,7 @@ def subgroup_rows(
         threshold: Positive where score > threshold.
         n_draws: 0 for no intervals.
         seed: Of the draws.
+        unanswered: How items without an answer of a system are judged.
 
     Raises:
         DataError: The rows are malformed, or none of them can be judged.
@@ -227,7 +229,7 @@ def subgroup_rows(
     """
     check_settings(threshold, n_draws)
     level = Level(level)
-    aligned = align(rows, labels, level=level, split=split)
+    aligned = align(rows, labels, level=level, split=split, unanswered=unanswered)
     values = {name: _values(name, aligned.population, groupings) for name in groupings.names}
     left_out = {name: "it is known of no video" for name, known in values.items() if not any(known)}
     rater = _GroupRater(aligned.population, groupings, threshold, n_draws, seed)

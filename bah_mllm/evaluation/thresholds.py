@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bah_mllm.core.errors import ConfigError
-from bah_mllm.core.records import Level
+from bah_mllm.core.records import Level, Unanswered
 from bah_mllm.evaluation.align import Aligned, align
 from bah_mllm.evaluation.bootstrap import DEFAULT_DRAWS, bounds_of, draw_metrics
 from bah_mllm.evaluation.counts import f1_from_counts
@@ -77,7 +77,7 @@ class NestedThreshold:
         return asdict(self)
 
 
-def nested_thresholds(
+def nested_thresholds(  # noqa: PLR0913 - settings by name
     rows: pd.DataFrame | Iterable[PredictionRow],
     labels: Labels,
     *,
@@ -87,6 +87,7 @@ def nested_thresholds(
     n_folds: int = 5,
     n_draws: int = DEFAULT_DRAWS,
     seed: int = 0,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
 ) -> tuple[NestedThreshold, ...]:
     """Tune every system's threshold by cross-validation over participants.
 
@@ -101,6 +102,7 @@ def nested_thresholds(
         n_folds: At least 2; at most one a participant are made.
         n_draws: Draws for the intervals; 0 for none.
         seed: Of the folds and of the draws.
+        unanswered: How items without an answer of a system are judged.
 
     Raises:
         DataError: The rows are malformed, or none of them can be judged.
@@ -113,7 +115,7 @@ def nested_thresholds(
         )
     if n_folds < 2:
         raise ConfigError(f"{n_folds} folds leave nothing to tune on.", remedy="Give 2 or more.")
-    aligned = align(rows, labels, level=Level(level), split=split)
+    aligned = align(rows, labels, level=Level(level), split=split, unanswered=unanswered)
     return tuple(
         _nested(system, aligned.population, metric, n_folds=n_folds, n_draws=n_draws, seed=seed)
         for system in aligned.systems

@@ -15,7 +15,7 @@ from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.files import write_atomically
 from bah_mllm.core.json_output import check_json_path, write_json
 from bah_mllm.core.loading import load_named
-from bah_mllm.core.records import Level
+from bah_mllm.core.records import Level, Unanswered
 from bah_mllm.core.saying import say, tell
 from bah_mllm.core.timeline import Length
 
@@ -53,9 +53,17 @@ class Kind:
 
 
 _ASKED = Kind(
-    "Zero-shot", "bah_mllm.paper.prompt_tables:prompt_table", trains=False, settings=None, options=("config_file",)
+    "Zero-shot",
+    "bah_mllm.paper.prompt_tables:prompt_table",
+    trains=False,
+    settings=None,
+    options=("config_file", "unanswered"),
 )
-_TRAINED = Kind("Supervised", "bah_mllm.paper.fusion_tables:fusion_table")
+_TRAINED = Kind(
+    "Supervised",
+    "bah_mllm.paper.fusion_tables:fusion_table",
+    options=("features", "seeds", "overrides", "unanswered"),
+)
 _MEASURED = Kind("Supervised", "bah_mllm.paper.cost:cost_table", settings=("data", "split", "out", "windows"))
 _WINDOWED = Kind(
     "Supervised", "bah_mllm.paper.context_figure:context_figure", settings=("data", "split", "out", "windows")
@@ -181,6 +189,7 @@ class ExperimentRequest:
         target_split: How a target's frames are divided: ``frame`` as in the paper, ``segment`` or ``video``.
         workers: Processes of adaptation.
         n_draws: Bootstrap draws.
+        unanswered: How items without an answer are judged.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -192,6 +201,7 @@ class ExperimentRequest:
     target_split: str = field(default="frame", metadata={"option": "--target-split"})
     workers: int = field(default=1, metadata={"option": "--workers"})
     n_draws: int = 1000
+    unanswered: Unanswered = field(default=Unanswered.LEAVE_OUT, metadata={"option": "--unanswered"})
 
     @property
     def data(self) -> str | None:

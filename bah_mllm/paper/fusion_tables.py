@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from bah_mllm.core.errors import BahError, ConfigError
 from bah_mllm.core.loading import load_named
 from bah_mllm.core.notes import SYNTHETIC
+from bah_mllm.core.records import Unanswered
 from bah_mllm.core.saying import say
 from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.evaluation import Result
@@ -24,6 +25,7 @@ from bah_mllm.pipeline.judging import evaluate
 from bah_mllm.report.headings import HEADINGS
 from bah_mllm.report.markup import Table
 from bah_mllm.report.numbers import figure, with_deviation
+from bah_mllm.report.unanswered import unanswered_line
 from supervised.features.store import FeatureStore, notes_on_features
 from supervised.fusion.recipe import FusionRecipe
 
@@ -61,7 +63,7 @@ class _Line:
     @property
     def n_unscored(self) -> int:
         counts = self.results[0].counts if self.results else None
-        return 0 if counts is None else counts.n_missing + counts.n_failed
+        return 0 if counts is None else counts.n_unanswered
 
     def _intervals(self) -> dict[str, tuple[float, float] | None] | None:
         if len(self.results) != 1:
@@ -76,6 +78,7 @@ class _Line:
             "problem": self.problem,
             "n": self.results[0].counts.n if self.results else 0,
             "n_unscored": self.n_unscored,
+            "unanswered": self.results[0].unanswered if self.results else None,
             **{metric: self.spread(metric)._asdict() for metric in _METRICS},
             "ci": self._intervals(),
             "paper": dict(self.published),
@@ -88,6 +91,7 @@ class _Judged:
 
     lines: Sequence[_Line]
     anchors: Sequence[Result]
+    unanswered: Unanswered
 
 
 def fusion_table(name: str, experiment: Experiment, request: ExperimentRequest) -> Outcome:
@@ -110,6 +114,7 @@ def fusion_table(name: str, experiment: Experiment, request: ExperimentRequest) 
         "title": experiment.title,
         "source": experiment.source,
         "level": experiment.level,
+        "unanswered": request.unanswered,
         "rows": [line.to_json() for line in judged.lines],
         "anchors": [
             {"system": anchor.identity.system, **{metric: anchor.metric(metric) for metric in _METRICS}}
@@ -142,7 +147,14 @@ def _judge_arms(experiment: Experiment, request: ExperimentRequest, store: Featu
     anchors: Sequence[Result] = ()
     problem: BahError | None = None
     arms_of = load_named({"arms": experiment.arms or ""}, "arms", kind="arms")
-    judge = partial(evaluate, data=request.data, split=request.split, level=experiment.level, n_draws=request.n_draws)
+    judge = partial(
+        evaluate,
+        data=request.data,
+        split=request.split,
+        level=experiment.level,
+        n_draws=request.n_draws,
+        unanswered=request.unanswered,
+    )
     for arm in arms_of(request, store):
         say(f"--- {arm.label}")
         published = _published(arm, experiment) if has_paper else {}
@@ -162,7 +174,7 @@ def _judge_arms(experiment: Experiment, request: ExperimentRequest, store: Featu
             f"{request.features} has no feature set that this experiment takes.",
             remedy="Run `bah-mllm features` first.",
         )
-    return _Judged(lines, anchors)
+    return _Judged(lines, anchors, request.unanswered)
 
 
 def _published(arm: Arm, experiment: Experiment) -> dict[str, float]:
@@ -201,10 +213,7 @@ def _markdown(experiment: Experiment, judged: _Judged) -> str:
         text.append("Video scores: maximum over the means of 24 frames (paper, appendix E.1).")
     if shown:
         text.append("AP_bah is what the paper calls AP; its single run is of the v1 edition's test split.")
-    text += [
-        f"Without a prediction: {line.arm.label}: {line.n_unscored:,} labelled {experiment.level}s, counted nowhere."
-        for line in judged.lines
-        if line.n_unscored
-    ]
+    n_of_line = {line.arm.label: line.n_unscored for line in judged.lines}
+    text.append(f"Answers: {unanswered_line(judged.unanswered, n_of_line)} ({experiment.level}s with a label).")
     text += [f"Left out: {line.arm.label}: {line.problem}" for line in judged.lines if line.problem]
     return "\n".join(text) + "\n"

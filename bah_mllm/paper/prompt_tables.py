@@ -24,6 +24,7 @@ from bah_mllm.pipeline.zero_shot import run
 from bah_mllm.report.headings import HEADINGS
 from bah_mllm.report.markup import Table
 from bah_mllm.report.numbers import figure, with_interval
+from bah_mllm.report.unanswered import unanswered_line
 
 __all__ = ["prompt_table"]
 
@@ -46,6 +47,8 @@ class _Line:
             "system": self.result.identity.system,
             "window_frames": self.result.identity.window_frames,
             **{name: getattr(counts, name) for name in shown},
+            "unanswered": self.result.unanswered,
+            "n_filled": counts.n_filled,
             "collapse": counts.is_collapsed,
             **{metric: self.result.metric(metric) for metric in _OURS},
             "ci": {metric: None if bounds is None else list(bounds) for metric, bounds in intervals.items()},
@@ -72,7 +75,7 @@ def prompt_table(name: str, experiment: Experiment, request: ExperimentRequest) 
         flags |= {"engine": ENGINE_FOR_DATA, "model": model}
     summary = run(load_run_config(flags, request.config_file))
     gathered = gather([summary.folder])
-    evaluation = judge(gathered, n_draws=request.n_draws)
+    evaluation = judge(gathered, n_draws=request.n_draws, unanswered=request.unanswered)
     if gathered.dataset.is_synthetic:
         experiment = replace(experiment, source=None)  # the paper's numbers are about people
     lines = _lines(experiment, evaluation)
@@ -125,6 +128,11 @@ def _prompt(row: Result) -> str:
     return row.identity.system.partition("@")[0]
 
 
+def _named(row: Result) -> str:
+    window = f", window {row.identity.window_frames}" if row.identity.window_frames else ""
+    return f"{row.identity.system}{window}"
+
+
 def _published(row: Result, experiment: Experiment) -> dict[tuple[str, str], float]:
     """Return the paper's zero-shot values of a prompt: v1 by table and window; iclr2026 by level, window unstated."""
     if experiment.source is None or row.identity.split != "test":
@@ -149,6 +157,8 @@ def _markdown(experiment: Experiment, lines: Sequence[_Line], notes: Sequence[st
     table = Table(headings, [_cells(line, published) for line in lines])
     text = [f"# {experiment.heading}", "", *(f"**{note}**" for note in notes), "", table.to_markdown(), ""]
     text += ["Brackets: 95 % intervals, participants drawn with replacement. (-n): missing, unparsed or failed."]
+    n_of_line = {_named(line.result): line.result.counts.n_unanswered for line in lines}
+    text += [f"Answers: {unanswered_line(evaluation.unanswered, n_of_line)}."]
     text += ["(!): over 95 % of the answers agree; the system has probably collapsed."]
     if published:
         text += [
@@ -161,11 +171,9 @@ def _markdown(experiment: Experiment, lines: Sequence[_Line], notes: Sequence[st
 
 def _cells(line: _Line, published: Sequence[tuple[str, str]]) -> list[str]:
     row, counts = line.result, line.result.counts
-    window = f", window {row.identity.window_frames}" if row.identity.window_frames else ""
-    n_lost = counts.n_missing + counts.n_unparsed + counts.n_failed
     return [
-        f"{row.identity.system}{window}{' (!)' if counts.is_collapsed else ''}",
-        f"{counts.n:,}" + (f" (-{n_lost:,})" if n_lost else ""),
+        f"{_named(row)}{' (!)' if counts.is_collapsed else ''}",
+        f"{counts.n:,}" + (f" (-{counts.n_unanswered:,})" if counts.n_unanswered else ""),
         figure(counts.positive_rate),
         *(with_interval(row.metric(metric), row.metrics[metric].bounds) for metric in _OURS),
         *(figure(line.published.get(place)) for place in published),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.json_output import check_json_path, write_json
+from bah_mllm.core.records import Unanswered
 from bah_mllm.core.saying import tell
 from bah_mllm.evaluation import (
     Evaluation,
@@ -47,6 +48,7 @@ def evaluate(
     threshold: float = 0.5,
     n_draws: int = 1000,
     seed: int = 0,
+    unanswered: Unanswered | str = Unanswered.LEAVE_OUT,
 ) -> Evaluation:
     """Judge runs and files of predictions against the labels of a data set.
 
@@ -59,11 +61,13 @@ def evaluate(
         threshold: Positive where p > threshold.
         n_draws: Bootstrap draws for the 95 % intervals; 0 for none.
         seed: Of these draws.
+        unanswered: How items without an answer are judged: ``leave-out``, ``negative`` or ``wrong``.
 
     Raises:
         BahError: A file cannot be read, or nothing in it can be judged.
     """
-    return judge(gather(paths, data=data, split=split, level=level), threshold=threshold, n_draws=n_draws, seed=seed)
+    gathered = gather(paths, data=data, split=split, level=level)
+    return judge(gathered, threshold=threshold, n_draws=n_draws, seed=seed, unanswered=Unanswered(unanswered))
 
 
 def judge(
@@ -73,6 +77,7 @@ def judge(
     n_draws: int = 1000,
     seed: int = 0,
     events: EventRule | None = None,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
 ) -> Evaluation:
     """Judge what was gathered."""
     return evaluate_rows(
@@ -84,10 +89,18 @@ def judge(
         n_draws=n_draws,
         seed=seed,
         events=events,
+        unanswered=unanswered,
     )
 
 
-def judge_subgroups(gathered: Gathered, *, threshold: float, n_draws: int, seed: int) -> Subgroups:
+def judge_subgroups(
+    gathered: Gathered,
+    *,
+    threshold: float,
+    n_draws: int,
+    seed: int,
+    unanswered: Unanswered = Unanswered.LEAVE_OUT,
+) -> Subgroups:
     """Judge the same rows for each sex, age range, ethnicity, province, student status, question and language."""
     dataset = gathered.dataset
     videos = {}
@@ -105,6 +118,7 @@ def judge_subgroups(gathered: Gathered, *, threshold: float, n_draws: int, seed:
         threshold=threshold,
         n_draws=n_draws,
         seed=seed,
+        unanswered=unanswered,
     )
 
 
@@ -120,6 +134,7 @@ class JudgeOptions:
         tune: Metric for thresholds chosen on other participants, or None.
         events: How frame scores become segments, where segments are to be shown too.
         pool_seeds: Also pool runs of one system, which differ in their seed.
+        unanswered: How items without an answer are judged.
     """
 
     threshold: float = 0.5
@@ -129,6 +144,7 @@ class JudgeOptions:
     tune: str | None = None
     events: EventRule | None = None
     pool_seeds: bool = False
+    unanswered: Unanswered = Unanswered.LEAVE_OUT
 
 
 def judge_and_print(
@@ -146,13 +162,23 @@ def judge_and_print(
         BahError: The rows cannot be judged, an option is impossible, or the JSON cannot be written.
     """
     check_json_path(json_path)
-    draws, seed, threshold = options.n_draws, options.seed, options.threshold
-    evaluation = judge(gathered, threshold=threshold, n_draws=draws, seed=seed, events=options.events)
-    groups = judge_subgroups(gathered, threshold=threshold, n_draws=draws, seed=seed) if options.subgroups else None
+    draws, seed, threshold, unanswered = options.n_draws, options.seed, options.threshold, options.unanswered
+    evaluation = judge(
+        gathered, threshold=threshold, n_draws=draws, seed=seed, events=options.events, unanswered=unanswered
+    )
+    groups = None
+    if options.subgroups:
+        groups = judge_subgroups(gathered, threshold=threshold, n_draws=draws, seed=seed, unanswered=unanswered)
     tuned = _tuned(gathered, options)
     pooled = _pooled(gathered, options)
     if json_path is not None:
-        reliability = reliability_rows(gathered.rows, gathered.labels, level=gathered.level, split=gathered.split)
+        reliability = reliability_rows(
+            gathered.rows,
+            gathered.labels,
+            level=gathered.level,
+            split=gathered.split,
+            unanswered=options.unanswered,
+        )
         record = {
             **evaluation.to_json(),
             "data": gathered.dataset.name,
@@ -187,6 +213,7 @@ def _tuned(gathered: Gathered, options: JudgeOptions) -> tuple[NestedThreshold, 
         split=gathered.split,
         n_draws=options.n_draws,
         seed=options.seed,
+        unanswered=options.unanswered,
     )
 
 
@@ -203,6 +230,7 @@ def _pooled(gathered: Gathered, options: JudgeOptions) -> tuple[PooledSeeds, ...
         threshold=options.threshold,
         n_draws=options.n_draws,
         seed=options.seed,
+        unanswered=options.unanswered,
     )
 
 
@@ -242,6 +270,7 @@ def compare_and_print(gathered: Gathered, options: JudgeOptions, *, metric: str,
         seed=options.seed,
         level=gathered.level,
         split=gathered.split,
+        unanswered=options.unanswered,
     )
     if json_path is not None:
         write_json({**matrix.to_json(), "data": gathered.dataset.name, "data_notes": list(gathered.notes)}, json_path)

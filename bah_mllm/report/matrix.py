@@ -6,9 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bah_mllm.core.records import Unanswered
 from bah_mllm.evaluation import ComparisonMatrix
 from bah_mllm.evaluation.matrix import Pair
 from bah_mllm.report.numbers import difference
+from bah_mllm.report.unanswered import unanswered_line
 
 __all__ = ["print_matrix"]
 
@@ -38,7 +40,10 @@ def print_matrix(matrix: ComparisonMatrix, *, console: Console, metric: str = "m
         ]
         table.add_row(f"#{first + 1}", *cells)
     console.print(table)
-    console.print("with 95 % interval and two-sided p (Holm: allowing for all pairs), on the items that both scored")
+    both = "scored" if matrix.unanswered is Unanswered.LEAVE_OUT else "are judged on"
+    console.print(f"with 95 % interval and two-sided p (Holm: allowing for all pairs), on the items that both {both}")
+    n_of_line = {f"#{number}": line.n_unanswered for number, line in enumerate(matrix.lines, start=1)}
+    console.print(unanswered_line(matrix.unanswered, n_of_line), soft_wrap=True, markup=False)
     for pair in matrix.pairs:
         _print_agreement(pair, console)
 

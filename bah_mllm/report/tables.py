@@ -11,6 +11,7 @@ from rich.table import Table
 from bah_mllm.evaluation import Comparison, Evaluation, Result
 from bah_mllm.report.headings import HEADINGS
 from bah_mllm.report.numbers import UNDEFINED, above_interval, decimal, difference
+from bah_mllm.report.unanswered import unanswered_line
 
 __all__ = ["PublishedOf", "print_comparisons", "print_evaluation"]
 
@@ -105,8 +106,10 @@ def _add_anchors(table: Table, evaluation: Evaluation) -> None:
 
 
 def _legend(evaluation: Evaluation, *, has_published: bool) -> Sequence[str]:
+    n_of_line = {f"#{n}": row.counts.n_unanswered for n, row in enumerate(evaluation.rows, start=1)}
     lines = [
         "m/u/f: missing, unparsed, failed; intervals: 95 %, participants drawn with replacement",
+        unanswered_line(evaluation.unanswered, n_of_line),
         "pos: share of positive answers, which is how far a system agrees with saying yes to everything",
     ]
     shares = {

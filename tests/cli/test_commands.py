@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from bah_mllm.predictions import RunStore
+from bah_mllm.predictions import RunStore, read_run
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -357,3 +357,18 @@ def test_reliability_bins_add_up_to_what_was_judged(bah: Call, pristine_root: Pa
     assert [(one["n"], one["mean_score"], one["positive_share"]) for one in filled] == [
         (len(truth), pytest.approx(0.9), pytest.approx(sum(truth.values()) / len(truth)))
     ]
+
+
+def test_unanswered_items_count_as_wrong_where_asked(bah: Call, pristine_root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.csv"
+    out = tmp_path / "run"
+    bah("run", "--data", pristine_root, "--split", "test", "--engine", "scripted", "--level", "video", "--out", out)
+    rows = read_run(out)
+    file.write_text("video_id,p\n" + "".join(f"{row.video_id},0.7\n" for row in rows[1:]))
+    arguments = ("evaluate", file, "--data", pristine_root, "--level", "video", "--draws", 0, "--json", "-")
+    (left_out,) = json.loads(bah(*arguments)[1])["rows"]
+    result = json.loads(bah(*arguments, "--unanswered", "wrong")[1])
+    (wrong,) = result["rows"]
+    assert (left_out["unanswered"], left_out["n"], left_out["n_filled"]) == ("leave-out", len(rows) - 1, 0)
+    assert (result["unanswered"], wrong["n"], wrong["n_filled"], wrong["n_missing"]) == ("wrong", len(rows), 1, 1)
+    assert wrong["accuracy"] == pytest.approx(left_out["accuracy"] * (len(rows) - 1) / len(rows))

@@ -38,4 +38,5 @@ def test_each_pair_stands_once_with_its_difference_agreement_and_changed_videos(
     assert "changed most: Videos/v4.mp4 (-0.80)" in text
     assert "kappa 0.00" in text  # the constant system
     assert text.count("p 1.000") + text.count("p .") == 3
+    assert "are left out: none" in text
     assert "…" not in text

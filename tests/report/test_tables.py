@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from bah_mllm.core.records import Level, Status
+from bah_mllm.core.records import Level, Status, Unanswered
 from bah_mllm.evaluation import Labels, VideoLabels, compare_rows, evaluate_rows
 from bah_mllm.paper.published import published_beside
 from bah_mllm.predictions import PredictionRow
@@ -99,3 +99,14 @@ def test_a_comparison_shows_difference_interval_and_p_value():
     assert f"{found[0].differences['f1'].value:+.3f}" in text
     assert "p " in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_table_says_what_became_of_items_without_an_answer():
+    evaluation = evaluate_rows(
+        make_rows(), make_labels(), level="video", split="test", n_draws=0, unanswered=Unanswered.WRONG
+    )
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    print_evaluation(evaluation, console=console)
+    said = " ".join(console.file.getvalue().split())
+    assert "items without an answer (missing, unparsed, failed) are counted as wrong (p = 1 - label): 2 of #1" in said
+    assert "are left out: 2 of #1" in " ".join(printed(make_rows()).split())
