@@ -18,7 +18,7 @@ Any part may be missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
@@ -27,6 +27,7 @@ from bah_mllm.core.errors import DataError
 from bah_mllm.core.reading import Refusal, read_toml
 from bah_mllm.core.records import Participant, Transcript, Video
 from bah_mllm.dataset.annotations import Annotation, Annotations, open_annotations
+from bah_mllm.dataset.broken_files import annotation_problems, metadata_problems, transcription_problems
 from bah_mllm.dataset.dataset import Dataset, split_sizes
 from bah_mllm.dataset.editions import recognise_edition
 from bah_mllm.dataset.participants import read_participants
@@ -39,7 +40,7 @@ from bah_mllm.dataset.paths import (
     question_of,
     spellings,
 )
-from bah_mllm.dataset.problems import Findings, shared_participants, split_order, without_duplicates
+from bah_mllm.dataset.problems import Findings, Problem, shared_participants, split_order, without_duplicates
 from bah_mllm.dataset.split_files import read_split, read_split_frames
 from bah_mllm.dataset.spoken import read_chunks, read_words
 
@@ -270,8 +271,27 @@ class _BahFiles:
                 return labels
         return None
 
+    def file_problems(self, videos: Sequence[Video]) -> Iterator[Problem]:
+        yield from transcription_problems(self._transcriptions, videos, root=self._root, has_file=self._has_words)
+        if (annotations := self._first(_ANNOTATIONS)) is not None:
+            try:
+                yield from annotation_problems(self._once(annotations, open_annotations), videos)
+            except DataError as error:
+                yield Problem(annotations.name, error.problem)
+        if (metadata := self._first(_METADATA)) is not None:
+            yield from metadata_problems(metadata, (video.participant_id for video in videos))
+
+    @property
+    def _transcriptions(self) -> list[Path]:
+        return [base / "transcription" for base in self._bases]
+
+    def _has_words(self, video: Video) -> bool:
+        stem = PurePosixPath(video.video_id).stem
+        names = (f"{video.video_id}/{stem}{suffix}" for suffix in (".words.json", ".yml"))
+        return any(_find(self._transcriptions, name, inside=self._inside) is not None for name in names)
+
     def spoken(self, video: Video) -> Transcript | None:
-        folders = [base / "transcription" for base in self._bases]
+        folders = self._transcriptions
         stem = PurePosixPath(video.video_id).stem
         words = _find(folders, f"{video.video_id}/{stem}.words.json", inside=self._inside)
         if words is not None:

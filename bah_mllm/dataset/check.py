@@ -150,14 +150,13 @@ def check_dataset(dataset: Dataset, *, probe_video: ProbeVideo | None = None) ->
         dataset: As ``open_dataset`` returns it.
         probe_video: Decodes a video file, raising MediaError where it cannot; None leaves the files unread.
     """
-    findings = _Findings(problems=list(dataset.problems))
+    findings = _Findings(problems=[*dataset.problems, *dataset.source.file_problems(dataset.videos())])
     parts = dict(dataset.parts)
     for video in dataset.videos():
         _check_video(dataset, video, findings, parts=parts, probe_video=probe_video)
     try:
         people = dataset.participants()
-    except BahError as error:
-        findings.problems.append(Problem("meta_data", error.problem))
+    except BahError:  # told above
         people = ()
     sizes = {
         split: _with_frames(size, dataset.videos(split), findings) for split, size in dataset.split_sizes().items()

@@ -18,7 +18,7 @@ from bah_mllm.core.timeline import Segment
 from bah_mllm.dataset.annotations import Annotation, labels_of_segments
 from bah_mllm.dataset.editions import SplitSize
 from bah_mllm.dataset.paths import lookup_key
-from bah_mllm.dataset.problems import NOTHING_FOUND, Findings, alike_participants, split_order
+from bah_mllm.dataset.problems import NOTHING_FOUND, Findings, Problem, alike_participants, split_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +59,10 @@ class Source(Protocol):
 
     def listed_frames(self, video: Video) -> Int8[np.ndarray, " frames"] | None:
         """Return frame labels from a frame-level split file."""
+        ...
+
+    def file_problems(self, videos: Sequence[Video]) -> Iterable[Problem]:
+        """Return what is wrong with these files, whether something reads them yet or not."""
         ...
 
     def spoken(self, video: Video) -> Transcript | None:

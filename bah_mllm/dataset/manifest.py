@@ -23,7 +23,7 @@ import math
 import mimetypes
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,6 +233,9 @@ class _BesideVideos:
 
     def listed_frames(self, video: Video) -> Int8[np.ndarray, " frames"] | None:  # noqa: ARG002
         return None
+
+    def file_problems(self, videos: Sequence[Video]) -> Iterable[Problem]:  # noqa: ARG002
+        return ()  # every file belongs to a video, and is read with it
 
     def spoken(self, video: Video) -> Transcript | None:
         path = self._words.get(video.video_id)

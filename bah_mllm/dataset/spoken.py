@@ -117,14 +117,23 @@ def chunked_transcript(value: object, *, where: str) -> Transcript:
             )
         start, stop = stamp or (None, None)
         spans.append((_seconds(start, where=where, index=index), _seconds(stop, where=where, index=index)))
-        texts.append(clean_transcript(str(entry.get("text") or "")) or "")
+        texts.append(clean_transcript(_text(entry.get("text"), where=f"{where}: chunk {index}")) or "")
         languages.append(language_code(entry.get("language")))
     chunks = tuple(
         Chunk(text, start, stop) for text, (start, stop) in zip(texts, repair_chunk_times(spans), strict=True) if text
     )
-    text = clean_transcript(str(value.get("text") or "")) or " ".join(chunk.text for chunk in chunks)
+    text = clean_transcript(_text(value.get("text"), where=where)) or " ".join(chunk.text for chunk in chunks)
     known = [language for language in languages if language]
     return Transcript(text, max(known, key=known.count) if known else None, chunks)
+
+
+def _text(value: object, *, where: str) -> str:
+    """Return a text, empty where it is missing; a number without quotes is read as it is written."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise DataError(f"{where}: the text is no text.", remedy="Write it in quotes.")
+    return str(value)
 
 
 def _seconds(value: object, *, where: str, index: int) -> float | None:
@@ -164,9 +173,12 @@ def read_words(path: Path) -> Transcript:
     for index, entry in enumerate(entries):
         words.append(_word(entry, after_s=words[-1].start_s if words else 0.0, where=path.name, index=index))
     spoken = " ".join(word.text for word in words)
-    text = value.get("text")
+    if not isinstance(value.get("text"), str | None) or not isinstance(value.get("language"), str | None):
+        raise DataError(
+            f"{path.name}: 'text' or 'language' is no text.", remedy="Write them in quotes, or leave them out."
+        )
     return Transcript(
-        text=(clean_transcript(text) if isinstance(text, str) else None) or spoken,
+        text=clean_transcript(value.get("text") or "") or spoken,
         language=language_code(value.get("language")),
         words=tuple(words),
     )

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from bah_mllm.core.errors import DataError
+from bah_mllm.core.reading import MAX_NUMBER
 
 __all__ = ["YamlEntries", "load_yaml", "parse_yaml"]
 
@@ -26,6 +27,8 @@ _Event = Any  # the classes of events share too little to be told apart by type
 _PREFIX = "tag:yaml.org,2002:"
 _TUPLE = f"{_PREFIX}python/tuple"
 _MAX_DEPTH = 50
+_MAX_DIGITS = 100  # in base 2 or 60, with separators
+_MAX_BYTES = 2**30  # BAH's annotations have 91 MB
 _MAX_ALIASED_VALUES = 1_000_000  # values repeated by aliases: BAH repeats next to none, a "billion laughs" 10 ** 9
 
 
@@ -113,12 +116,16 @@ class _Loader(yaml.CSafeLoader):
         build = _SCALARS.get(tag)
         if build is None:
             raise self._unknown_tag(event, tag)
+        remedy = "Correct the value, or quote it."
+        if tag == f"{_PREFIX}int" and len(event.value) > _MAX_DIGITS:
+            raise self._error(event, f"a whole number beyond {MAX_NUMBER:,}", remedy)
         try:
-            return build(self, yaml.ScalarNode(tag, event.value))
-        except (ValueError, KeyError, yaml.YAMLError):
-            raise self._error(
-                event, f"a value that is no {tag.removeprefix(_PREFIX)}", "Correct the value, or quote it."
-            ) from None
+            value = build(self, yaml.ScalarNode(tag, event.value))
+        except (ValueError, KeyError, ArithmeticError, yaml.YAMLError):
+            raise self._error(event, f"a value that is no {tag.removeprefix(_PREFIX)}", remedy) from None
+        if isinstance(value, int) and abs(value) > MAX_NUMBER:
+            raise self._error(event, f"a whole number beyond {MAX_NUMBER:,}", remedy)
+        return value
 
     def _sequence(self, event: yaml.SequenceStartEvent, *, depth: int) -> object:
         if event.tag not in (None, "!", f"{_PREFIX}seq", _TUPLE):
@@ -199,11 +206,17 @@ def read_bytes(path: Path) -> bytes:
         DataError: It cannot be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise DataError(
             f"{path.name} cannot be read: {error.strerror}.", remedy="Check that the file is there and may be read."
         ) from None
+    if len(content) > _MAX_BYTES:
+        raise DataError(
+            f"{path.name} is larger than {_MAX_BYTES // 2**20:,} MB.", remedy="Give the file that is meant."
+        )
+    return content
 
 
 class _Block(NamedTuple):

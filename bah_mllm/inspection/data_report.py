@@ -104,8 +104,7 @@ def _print_check(report: DataReport) -> None:
         kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in report.left_out.items())
         console.print(f"files that look like media and are left out: {kinds}", markup=False)
     for problem in report.problems:
-        console.print(f"[red]problem[/] {escape(problem.where)}: ", end="")
-        console.print(problem.what, markup=False)
+        console.print(f"[red]problem[/] {escape(problem.where)}: {escape(problem.what)}", soft_wrap=True)
     read = f"{report.n_probed:,} video files read" if report.n_probed else "video files not read (--decode reads them)"
     console.print(f"{len(report.problems):,} problems; {read}")
 

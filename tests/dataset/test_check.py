@@ -22,7 +22,16 @@ def test_a_report_counts_what_is_there_and_what_is_not(bah_root, names):
     assert (report.n_participants, report.n_may_publish, report.n_may_challenge) == (3, 1, 2)
     assert report.compared_with == "v1"  # nearer than the larger edition
     assert report.splits[0].differences["videos"] == 2 - 616
-    assert problems_of(report) == {(name, "its video file is missing") for name in (names.second, names.third)}
+    assert problems_of(report) == {
+        (names.second, "its video file is missing"),
+        (names.third, "its video file is missing"),
+        (names.spaced, "its file of timed words is missing"),
+        (
+            "meta_data.yml, participant 10002",
+            "'Use in publications' says neither yes nor no, which counts as a refusal",
+        ),
+        ("meta_data.yml, participant 10003", "has no entry, which counts as a refusal"),
+    }
     assert not report.parts["faces"]
     assert json.loads(json.dumps(report.as_dict()))["splits"][2]["found"]["videos"] == 1
 
@@ -36,8 +45,13 @@ def test_every_broken_file_is_reported_and_the_rest_is_counted(bah_root, names):
     stem = names.first.rpartition("/")[2].removesuffix(".mp4")
     (bah_root / "transcription" / names.first / f"{stem}.yml").write_text("text: 'a\n", encoding="utf-8")
     (bah_root / "meta_data.yml").write_text("- x\n", encoding="utf-8")
-    found = {where: what for where, what in problems_of(check_dataset(open_dataset(bah_root))) if "missing" not in what}
-    assert set(found) == {names.first, names.spaced, names.second, "meta_data"}
+    found = {
+        where: what
+        for where, what in problems_of(check_dataset(open_dataset(bah_root)))
+        if "missing" not in what and "refusal" not in what
+    }
+    chunks = f"transcription/{names.first}/{stem}.yml"
+    assert set(found) == {names.first, names.spaced, names.second, "meta_data.yml", chunks}
     assert "python/name" in found[names.spaced]
     assert found[names.second] == "label 0 in the split file, 1 in the annotations"
 
