@@ -181,6 +181,7 @@ class _Rater:
             video=videos,
             frame=self.population.frames[items],
             fps=self.population.fps,
+            clocks=self.population.clocks,
             rule=self.rule,
         )
         estimates = {name: Estimate(value, None, 0) for name, value in event_scores(events)._asdict().items()}

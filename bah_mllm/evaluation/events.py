@@ -8,11 +8,13 @@ reaches a minimum.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.evaluation.counts import f1_from_counts
 
@@ -76,6 +78,7 @@ class Events(NamedTuple):
         strict: Pairs at 0.5.
         minutes: Time judged in each video; NaN where its frame rate is unknown.
         fps: Frames per second of each video; NaN where unknown.
+        clocks: Of the videos whose frames are not evenly spaced, by place in ``fps``.
     """
 
     true: Runs
@@ -84,6 +87,7 @@ class Events(NamedTuple):
     strict: Int[np.ndarray, "pairs 2"]
     minutes: Float[np.ndarray, " videos"]
     fps: Float[np.ndarray, " videos"]
+    clocks: Mapping[int, FrameClock]
 
 
 class EventScores(NamedTuple):
@@ -113,6 +117,7 @@ def find_events(
     video: Int[np.ndarray, " items"],
     frame: Int[np.ndarray, " items"],
     fps: Float[np.ndarray, " videos"],
+    clocks: Mapping[int, FrameClock] | None = None,
     rule: EventRule | None = None,
 ) -> Events:
     """Find and pair segments.
@@ -122,7 +127,8 @@ def find_events(
         is_predicted: Predicted positive, per frame.
         video: Whose frame it is, as a place in ``fps``; ascending.
         frame: Its number in the video; ascending within each video.
-        fps: Frames per second of each video; NaN where unknown.
+        fps: Average frames per second of each video; NaN where unknown.
+        clocks: Of the videos whose frames are not evenly spaced, by place in ``fps``.
         rule: How frames become predicted segments; its threshold is not looked at. None takes runs as they are.
     """
     rule = rule or EventRule()
@@ -139,6 +145,7 @@ def find_events(
         strict=_pairs(true, predicted, iou=0.5),
         minutes=np.bincount(video, minlength=len(fps)) / fps / 60,
         fps=fps,
+        clocks=clocks or {},
     )
 
 
@@ -178,13 +185,27 @@ def _errors_s(events: Events, times: Int[np.ndarray, " videos"]) -> tuple[float 
     if not repeat.sum():
         return None, None
     onset, offset = (
-        float(np.median(np.repeat(np.abs(true[t] - predicted[p]) / events.fps[video], repeat)))
+        float(np.median(np.repeat(_apart_s(events, video, true[t], predicted[p]), repeat)))
         for true, predicted in (
             (events.true.start, events.predicted.start),
             (events.true.stop, events.predicted.stop),
         )
     )
     return onset, offset
+
+
+def _apart_s(
+    events: Events,
+    video: Int[np.ndarray, " pairs"],
+    first: Int[np.ndarray, " pairs"],
+    second: Int[np.ndarray, " pairs"],
+) -> Float[np.ndarray, " pairs"]:
+    """Return the seconds between two frames of each pair."""
+    apart_s: np.ndarray = np.abs(first - second) / events.fps[video]
+    for pair, place in enumerate(video):
+        if (clock := events.clocks.get(int(place))) is not None:
+            apart_s[pair] = abs(clock.time_of(int(first[pair])) - clock.time_of(int(second[pair])))
+    return apart_s
 
 
 def _short_gaps(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.records import Level
 
@@ -31,7 +32,8 @@ class VideoLabels:
         split: Name of its split, or None where there are none.
         label: 1 or 0 for the whole video; None where unknown.
         frames: One per frame: 1, 0, or -1 where unlabelled; None where no frame is labelled.
-        fps: Frames per second, for errors in seconds; None where unknown.
+        fps: Average frames per second, for errors in seconds; None where unknown.
+        clock: When each frame is shown, where frames are not evenly spaced; None where ``fps`` says it all.
 
     Raises:
         DataError: A label is something else.
@@ -44,6 +46,7 @@ class VideoLabels:
     label: int | None = None
     frames: Int8[np.ndarray, " frames"] | None = None
     fps: float | None = None
+    clock: FrameClock | None = None
 
     def __post_init__(self) -> None:
         if self.label not in (None, 0, 1):

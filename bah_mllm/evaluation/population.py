@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation.labels import UNLABELLED, VideoLabels
 from bah_mllm.evaluation.per_draw import Sample
@@ -31,7 +32,8 @@ class Population:
         questions: 1 to 7, or 0 where unknown, shape (items,).
         videos: Whose item it is, as a place in ``fps``, ascending, shape (items,).
         frames: Its number in the video, shape (items,); 0 at video level.
-        fps: Frames per second of each labelled video; NaN where unknown.
+        fps: Average frames per second of each labelled video; NaN where unknown.
+        clocks: When each frame is shown, of the videos whose frames are not evenly spaced, by place in ``fps``.
         video_ids: Of each labelled video, sorted.
         n_unlabelled_videos: Videos of the split without any label at this level.
         n_unlabelled_frames: Frames without a label in videos that have some.
@@ -45,6 +47,7 @@ class Population:
     videos: Int[np.ndarray, " items"]
     frames: Int[np.ndarray, " items"]
     fps: Float[np.ndarray, " videos"]
+    clocks: Mapping[int, FrameClock]
     video_ids: tuple[str, ...]
     n_unlabelled_videos: int
     n_unlabelled_frames: int
@@ -81,6 +84,7 @@ def population_of(videos: Sequence[VideoLabels], usable: Sequence[VideoLabels], 
         videos=np.repeat(np.arange(len(usable)), n_items),
         frames=np.concatenate([np.flatnonzero(mask) for mask in known]),
         fps=np.array([video.fps or np.nan for video in usable]),
+        clocks={place: video.clock for place, video in enumerate(usable) if video.clock is not None},
         video_ids=tuple(video.video_id for video in usable),
         n_unlabelled_videos=len(videos) - len(usable),
         n_unlabelled_frames=sum(int((~mask).sum()) for mask in known),

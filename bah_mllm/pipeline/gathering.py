@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import BahError, ConfigError, DataError
 from bah_mllm.core.notes import SYNTHETIC
 from bah_mllm.core.records import Level, Variant, Video
@@ -71,7 +72,7 @@ def gather(
         level: ``frame`` or ``video``; None takes the runs' own.
         calibrate: Corrections of ``transform_rows``; each adds its own line for every system.
         variants: Judge answers to swapped and content-free prompts too, each as a system of its own.
-        with_fps: Look up the frame rates of the videos, for errors in seconds.
+        with_fps: Look up when the frames of the videos are shown, for errors in seconds.
         frames_from: Number of a video's first frame in files of predictions, 0 or 1; None is 0, unless a file looks
             like 1.
 
@@ -96,7 +97,7 @@ def gather(
     dataset, split = dataset_and_split(root, split, follow_links=follow_links)
     fingerprint = dataset.fingerprint()
     _check_fingerprints(fingerprint, runs, manifests)
-    labels = collect_labels(dataset, level=level, fps=_frame_rates(dataset.videos(split)) if with_fps else {})
+    labels = collect_labels(dataset, level=level, clocks=_clocks(dataset.videos(split)) if with_fps else {})
     rows = _collect_rows([Path(path) for path in paths], dataset, fingerprint, frames_from=frames_from)
     if variants:
         rows = _with_variants(rows)
@@ -193,12 +194,12 @@ def _videos_of(run: Path, dataset: Dataset, fingerprint: str) -> Collection[str]
     return {video.video_id for video in dataset.videos()}
 
 
-def _frame_rates(videos: Sequence[Video]) -> dict[str, float]:
+def _clocks(videos: Sequence[Video]) -> dict[str, FrameClock]:
     infos = {plan.video.video_id: plan.info for plan in plan_videos(videos, needs_media=True)}
-    return {video_id: info.fps for video_id, info in infos.items() if info is not None and info.fps is not None}
+    return {video_id: info.clock for video_id, info in infos.items() if info is not None and info.clock is not None}
 
 
-def collect_labels(dataset: Dataset, *, level: Level, fps: Mapping[str, float]) -> Labels:
+def collect_labels(dataset: Dataset, *, level: Level, clocks: Mapping[str, FrameClock]) -> Labels:
     """Return the labels of all splits, as the evaluator takes them.
 
     At frame level, videos whose labels are known only as segments are measured by their files; a video whose frame
@@ -207,11 +208,12 @@ def collect_labels(dataset: Dataset, *, level: Level, fps: Mapping[str, float]) 
     Args:
         dataset: Where they come from.
         level: Frame labels are read at frame level only.
-        fps: Video id to frames a second, where known.
+        clocks: Video id to when its frames are shown, where known.
     """
     found = []
     for video in dataset.videos():
         frames = _frames_of(dataset, video) if level is Level.FRAME else None
+        clock = clocks.get(video.video_id)
         found.append(
             VideoLabels(
                 video_id=video.video_id,
@@ -220,7 +222,8 @@ def collect_labels(dataset: Dataset, *, level: Level, fps: Mapping[str, float]) 
                 split=video.split,
                 label=video.label,
                 frames=frames,
-                fps=fps.get(video.video_id),
+                fps=None if clock is None else clock.fps,
+                clock=None if clock is None or clock.times_s is None else clock,
             )
         )
     return Labels(tuple(found))

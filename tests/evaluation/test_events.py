@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import ConfigError
 from bah_mllm.core.records import Level
 from bah_mllm.evaluation import Labels, VideoLabels, evaluate_rows
@@ -127,6 +128,24 @@ def test_the_onset_error_is_the_median_distance_of_starts_in_seconds():
     assert score("0011110000", "1111110000", fps=10.0).onset_error_s == pytest.approx(0.2)
     assert score("0011110000", "1111110000", fps=float("nan")).onset_error_s is None
     assert score("0000000011", "1100000000").onset_error_s is None
+
+
+def test_errors_in_seconds_go_by_the_files_own_times_where_frames_are_uneven():
+    """Ten frames a second for a second, then a hundred: two frames early is 0.2 s there, 0.02 s here."""
+    times_s = (*(n / 10 for n in range(10)), *(1 + n / 100 for n in range(10)))
+    true, predicted = np.zeros((2, 20), bool)
+    true[4:8], predicted[2:8] = True, True
+    true[14:18], predicted[12:18] = True, True
+    events = find_events(
+        true,
+        predicted,
+        video=np.zeros(20, np.int64),
+        frame=np.arange(20),
+        fps=np.array([20 / 1.1]),
+        clocks={0: FrameClock(20 / 1.1, times_s)},
+    )
+    assert len(events.loose) == 2
+    assert event_scores(events).onset_error_s == pytest.approx(np.median([0.2, 0.02]))
 
 
 def test_results_hold_event_scores_at_frame_level_only():
