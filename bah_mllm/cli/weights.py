@@ -59,7 +59,7 @@ def import_(
         from supervised.reading import read_recipe
         from supervised.training.requests import TrainRequest
 
-        recipe = read_recipe(model, ["model.variant=faithful", *(set_ or ())])
+        recipe = read_recipe(model, ["model.variant=faithful", *imported.windows, *(set_ or ())])
         adopt(folder, recipe, TrainRequest(data, out, features))
     say(f"{imported.model}, {imported.n_parameters:,} parameters -> {out}")
     tell(str(out))

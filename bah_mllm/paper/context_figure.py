@@ -185,7 +185,7 @@ def _judge_padded(
 
     def predict(video: Video) -> Predicted:
         one = padded[video.video_id]
-        return Predicted(frame_probabilities(model, one, standard=standard, **recipe.prediction.model_dump()))
+        return Predicted(frame_probabilities(model, one, standard=standard, **recipe.over_videos))
 
     out = plain.parent.with_name(f"{plain.parent.name}-padded") / plain.name
     notes = [note for note in about.notes if note != SYNTHETIC]  # it is put there by who writes the rows

@@ -74,7 +74,8 @@ def train_and_predict(recipe: FusionRecipe, request: ExperimentRequest, out: Pat
     Raises:
         BahError: Data, features and recipe do not go together.
     """
-    settings = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
+    way = {} if recipe.published_way is None else {"published_way": recipe.published_way}
+    settings = json.dumps({**recipe.model_dump(mode="json"), **way}, sort_keys=True)
     folder = out / f"{recipe.name}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
     trained, device = folder / "trained", recipe.loop.device
     train(recipe, TrainRequest(request.data, trained, request.features, None, request.seeds))

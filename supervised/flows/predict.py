@@ -7,6 +7,7 @@ kind; rows: ``supervised.training.predicting``.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from bah_mllm.core.errors import ConfigError, RunError
 from bah_mllm.core.files import digest_file
@@ -48,12 +49,14 @@ def predict(request: PredictRequest) -> list[Path]:
         folder = seed_folder(request.trained, seed)
         predictor: Predictor = predictor_of(recipe, record, request, dataset, folder)
         out = request.out if len(seeds) == 1 else request.out / f"seed-{seed}"
-        model = {
+        model: dict[str, Any] = {
             "recipe": record.recipe,
             "features": [one.made_by() for one in record.features.sets],
             "seed": seed,
             "weights": [digest_file(folder / kind.weights)],  # rows of other weights are never gone on with
         }
+        if recipe.published_way is not None:
+            model["published_way"] = recipe.published_way
         about = RunAbout(recipe.system, predictor.level, request.data, split, model, notes)
         n_rows = write_predictions(out, dataset, dataset.videos(split), predictor.predict, about)
         say(f"{about.system}, seed {seed}: {', '.join(f'{n:,} {status}' for status, n in n_rows.items())} -> {out}")
@@ -75,7 +78,7 @@ def _seeds(request: PredictRequest, record: TrainRecord) -> list[int]:
 
 def _notes(recipe: TrainingRecipe, record: TrainRecord, dataset: Dataset, split: str | None) -> list[str]:
     """Return what must stand above every table of these rows."""
-    notes = notes_on_features(record.features.sets)
+    notes = [*notes_on_features(record.features.sets), *recipe.prediction_notes]
     if record.data.is_synthetic:
         notes.append("trained on the demo set (synthetic)")
     learnt = (*recipe.train_splits, *recipe.validation_splits)

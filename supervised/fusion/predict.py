@@ -51,6 +51,6 @@ def fusion_predictor(
         loaded = load_video(store, recipe.features, dataset, video).video
         if recipe.data.supervision == "video":
             return Predicted(video_probability(model, loaded, standard=standard))
-        return Predicted(frame_probabilities(model, loaded, standard=standard, **recipe.prediction.model_dump()))
+        return Predicted(frame_probabilities(model, loaded, standard=standard, **recipe.over_videos))
 
     return Predictor(Level.VIDEO if recipe.data.supervision == "video" else Level.FRAME, predict)

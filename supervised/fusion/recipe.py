@@ -11,7 +11,7 @@ from bah_mllm.core.errors import ConfigError
 from supervised.records import MODALITIES
 from supervised.training.cross_entropy import ClassificationSettings
 from supervised.training.loop import LoopSettings
-from supervised.training.predicting import PredictionSettings
+from supervised.training.predicting import OverVideos, PredictionSettings
 from supervised.training.recipe import TrainingRecipe
 
 __all__ = ["FusionRecipe", "ModelChoice"]
@@ -102,6 +102,35 @@ class FusionRecipe(TrainingRecipe):
                 remedy="Leave model.options.window_frames out: it follows data.window_frames.",
             )
         return {"window_frames": window_frames, **self.model.options}
+
+    @property
+    def over_videos(self) -> OverVideos:
+        """How frames of a video are predicted.
+
+        The faithful models go over videos as in the published code, but for what ``prediction`` says: LFAN with the
+        windows and the hop of training, the others at once, shorter videos padded to the windows of training.
+        """
+        window_frames, hop_frames, least_frames = self.prediction.window_frames, self.prediction.hop_frames, None
+        if self.model.variant == "faithful" and self.model.name == "lfan":
+            hop_frames = hop_frames or self.data.hop_frames
+        elif self.model.variant == "faithful" and window_frames is None:
+            least_frames = self.data.window_frames
+        return OverVideos(window_frames=window_frames, hop_frames=hop_frames, least_frames=least_frames)
+
+    @property
+    def published_way(self) -> dict[str, Any] | None:
+        """How videos are gone over where the model is faithful and trained on frames; None elsewhere."""
+        if self.model.variant != "faithful" or self.data.supervision == "video":
+            return None
+        return {"averaged": "logits", "last_window": "ends with the video", **self.over_videos}
+
+    @property
+    def prediction_notes(self) -> tuple[str, ...]:
+        """That a faithful fusion was not shown whole videos."""
+        n = self.prediction.window_frames
+        if self.published_way is None or self.model.name == "lfan" or n is None:
+            return ()
+        return (f"predicted in windows of {n} frames, one by one; of whole videos, as published, scores differ",)
 
     def restricted_to(self, modalities: Iterable[str]) -> FusionRecipe:
         """Return the recipe over some of its modalities, in its own order."""

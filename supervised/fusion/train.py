@@ -114,7 +114,7 @@ def validation_metrics(
         p_videos = [video_probability(model, video, standard=standard) for video in labelled]
         return point_metrics(of_videos, p_videos, names=VALIDATION_METRICS)
     labelled = [video for video in validation.videos if video.frame_labels is not None]
-    p = [frame_probabilities(model, video, standard=standard, **recipe.prediction.model_dump()) for video in labelled]
+    p = [frame_probabilities(model, video, standard=standard, **recipe.over_videos) for video in labelled]
     of_frames = [video.frame_labels for video in labelled if video.frame_labels is not None]
     labels, scores = np.concatenate([*of_frames, np.zeros(0, np.int8)]), np.concatenate([*p, np.zeros(0)])
     return point_metrics(labels[labels >= 0], scores[labels >= 0], names=VALIDATION_METRICS)

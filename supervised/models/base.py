@@ -50,12 +50,16 @@ class FeatureModel(nn.Module, ABC):
         dims: As given.
         classifier: Maps the embedding to the logits of no A/H and A/H.
         window_frames: The only number of frames that the model takes, or None for any.
+        is_published: Whether this is the published code's model: it then goes over videos as that code does.
+        mixes_windows: Whether windows of one batch change each other's scores.
         spec: What ``build_model`` was asked for.
     """
 
     classifier: nn.Module
     spec: ModelSpec
     window_frames: int | None = None
+    is_published: bool = False
+    mixes_windows: bool = False
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__()

@@ -42,6 +42,7 @@ class FaithfulLfan(Lfan):
     """
 
     has_lone_attention = True
+    is_published = True
 
     def __init__(
         self,
@@ -77,6 +78,8 @@ class FaithfulCan(Can):
     Args:
         dims: Modality -> width of its features, in order.
     """
+
+    is_published = True
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__(dims)
@@ -126,6 +129,8 @@ class FaithfulMt(FeatureModel):
     """
 
     name = "mt"
+    is_published = True
+    mixes_windows = True
     # Asker and asked; the last answer is all that the published code lets through.
     questions: tuple[tuple[str, str], ...] = (("visual", "audio"), ("audio", "visual"))
 

@@ -83,11 +83,14 @@ class ImportedWeights:
         model: Name of the model.
         n_parameters: Its parameters.
         notes: What the user should know.
+        windows: ``key=value`` of a recipe: the windows that a fusion was trained in, as far as they are known. They are
+            part of how the published code goes over videos.
     """
 
     model: str
     n_parameters: int
     notes: tuple[str, ...] = ()
+    windows: tuple[str, ...] = ()
 
 
 def import_weights(source: Path, *, model: str, out: Path, window_frames: int | None = None) -> ImportedWeights:
@@ -126,7 +129,11 @@ def import_weights(source: Path, *, model: str, out: Path, window_frames: int | 
     save_model(out, built)
     n_backbone = sum(key.startswith("spatial.") for key in published)
     notes = [f"{n_backbone} tensors of the frozen backbone of faces are left out: import it by its own file"]
-    return ImportedWeights(model, sum(one.numel() for one in built.parameters()), tuple(notes if n_backbone else ()))
+    length = str(built.window_frames or settings.get("window_length", ""))
+    trained_in = {"window_frames": length, "hop_frames": settings.get("hop_length", "")}
+    windows = tuple(f"data.{name}={value}" for name, value in trained_in.items() if value.isdigit())
+    n_parameters = sum(one.numel() for one in built.parameters())
+    return ImportedWeights(model, n_parameters, tuple(notes if n_backbone else ()), windows)
 
 
 def _no_file(path: Path, wanted: str) -> PrerequisiteError:

@@ -290,6 +290,7 @@ def make_batch(
     labels: Sequence[Int8[np.ndarray, " _"]] | None = None,
     flipped: Sequence[bool] | None = None,
     n_frames: int | None = None,
+    repeats_last: bool = False,
 ) -> Batch:
     """Return windows as one batch, padded with zeros to the longest.
 
@@ -301,6 +302,7 @@ def make_batch(
         labels: Labels of the frames of each window where they are not the videos' own; -1 counts in no loss.
         flipped: Take the features of flipped pictures.
         n_frames: Length to pad to, for models that take one length only; no window is longer.
+        repeats_last: Pad with the last frame of a window instead of zeros, as the published code does.
     """
     n_frames = n_frames or max(len(window) for _, window in windows)
     features: dict[str, torch.Tensor] = {}
@@ -314,6 +316,8 @@ def make_batch(
         stacked = np.zeros((len(windows), n_frames, rows[0].shape[1]), dtype=np.float32)
         for row, values in enumerate(rows):
             stacked[row, : len(values)] = values
+            if repeats_last:
+                stacked[row, len(values) :] = values[-1]
         features[modality] = torch.from_numpy(stacked)
     is_real = torch.zeros(len(windows), n_frames, dtype=torch.bool)
     targets = torch.full((len(windows), n_frames), IGNORED, dtype=torch.int64)

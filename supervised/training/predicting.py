@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from bah_mllm.core.errors import BahError
 from bah_mllm.core.notes import SYNTHETIC
 from bah_mllm.core.records import Level, Status, Video
-from bah_mllm.core.timeline import plan_windows
+from bah_mllm.core.timeline import Window, plan_windows
 from bah_mllm.dataset import Dataset
 from bah_mllm.predictions import DataSeen, PredictionRow, RunStore, read_journal
 from bah_mllm.predictions.store import JOURNAL_NAME
 from bah_mllm.report.progress import Progress
 from supervised.records import VideoFeatures
 from supervised.training.cross_entropy import video_logits
-from supervised.training.data import Standard, TrainingWindow, make_batch
+from supervised.training.data import Standard, TrainingWindow, make_batch, training_windows
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = [
     "VALIDATION_METRICS",
+    "OverVideos",
     "Predicted",
     "PredictionSettings",
     "RunAbout",
@@ -97,6 +98,14 @@ class PredictionSettings(BaseModel):
         return self
 
 
+class OverVideos(TypedDict):
+    """How ``frame_probabilities``, which says what each means, goes over a video."""
+
+    window_frames: int | None
+    hop_frames: int | None
+    least_frames: int | None
+
+
 def frame_probabilities(
     model: nn.Module,
     video: VideoFeatures,
@@ -105,8 +114,13 @@ def frame_probabilities(
     window_frames: int | None,
     hop_frames: int | None = None,
     batch_windows: int = 8,
+    least_frames: int | None = None,
 ) -> Float[np.ndarray, " frames"]:
     """Return the probability of A/H in every frame, overlapping windows averaged; padding is never counted.
+
+    Models of the published code go over a video as that code does: the last window ends with the video, overlapping
+    windows average logits, and what a video lacks of a window is its last frame repeated. A model whose windows change
+    each other's scores gets them one by one.
 
     Args:
         model: In evaluation mode.
@@ -116,37 +130,54 @@ def frame_probabilities(
             its own; what a window lacks of it is zeros that are not judged.
         hop_frames: Start to start; the window's length where None, or where it is above that.
         batch_windows: Windows at once.
+        least_frames: What shorter videos are padded to, for models of the published code that take any length.
 
     Returns:
         Shape (n_frames,), float64, 0 to 1.
 
     References:
-        The published code averages logits of overlapping windows, lets the last window end with the video, repeats the
-        last frame of short videos, and judges the repetitions as frames.
+        The published code, ``trainer.py``: LFAN goes over windows, the other fusions take whole videos, one at a time.
+        Differs from it for every model in that repetitions of the last frame are not judged.
     """
-    device = next(model.parameters()).device
     only_length = getattr(model, "window_frames", None)
     length = only_length or window_frames or video.n_frames
-    hop_frames = min(hop_frames or length, length)
-    windows = list(plan_windows(video.n_frames, window_frames=length, hop_frames=hop_frames))
-    total, n_covering = np.zeros(video.n_frames), np.zeros(video.n_frames)
-    for start in range(0, len(windows), batch_windows):
-        chunk = windows[start : start + batch_windows]
-        batch = make_batch(
-            [video],
-            [TrainingWindow(0, window) for window in chunk],
-            index=range(len(chunk)),
-            standard=standard,
-            n_frames=only_length,
-        )
-        features = {modality: values.to(device) for modality, values in batch.features.items()}
-        with torch.no_grad():
-            logits = model(features, batch.is_real.to(device)).double()
-        p = torch.softmax(logits, dim=-1)[..., 1].cpu().numpy()
+    is_published = bool(getattr(model, "is_published", False))
+    plan = training_windows if is_published else plan_windows  # the published code has one plan for both
+    windows = list(plan(video.n_frames, window_frames=length, hop_frames=min(hop_frames or length, length)))
+    padded = only_length or (max(length, least_frames or 0) if is_published else None)
+    at_once = 1 if getattr(model, "mixes_windows", False) else batch_windows
+    total = torch.zeros(video.n_frames, 2, dtype=torch.float64)
+    n_covering = torch.zeros(video.n_frames, 1, dtype=torch.float64)
+    for start in range(0, len(windows), at_once):
+        chunk = windows[start : start + at_once]
+        logits = _logits(model, video, chunk, standard=standard, n_frames=padded, repeats_last=is_published)
+        scores = logits if is_published else torch.softmax(logits, dim=-1)
         for row, window in enumerate(chunk):
-            total[window.start : window.stop] += p[row, : len(window)]
+            total[window.start : window.stop] += scores[row, : len(window)]
             n_covering[window.start : window.stop] += 1
-    return total / n_covering
+    mean = total / n_covering
+    p = torch.softmax(mean, dim=-1) if is_published else mean
+    return np.asarray(p[:, 1].numpy())
+
+
+def _logits(
+    model: nn.Module,
+    video: VideoFeatures,
+    windows: Sequence[Window],
+    *,
+    standard: Standard,
+    n_frames: int | None,
+    repeats_last: bool,
+) -> Float[Tensor, "windows frames 2"]:
+    device = next(model.parameters()).device
+    numbered = [TrainingWindow(0, window) for window in windows]
+    batch = make_batch(
+        [video], numbered, index=range(len(windows)), standard=standard, n_frames=n_frames, repeats_last=repeats_last
+    )
+    features = {modality: values.to(device) for modality, values in batch.features.items()}
+    with torch.no_grad():
+        logits: Tensor = model(features, batch.is_real.to(device))
+    return logits.double().cpu()
 
 
 def video_probability(model: nn.Module, video: VideoFeatures, *, standard: Standard) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -58,6 +59,16 @@ class TrainingRecipe(Recipe):
     def has_own_data(self) -> bool:
         """Whether the recipe names the folders it trains on, rather than taking a data set of videos."""
         return False
+
+    @property
+    def published_way(self) -> dict[str, Any] | None:
+        """How videos are gone over where that is the published code's way, not ours: it decides about every score."""
+        return None
+
+    @property
+    def prediction_notes(self) -> tuple[str, ...]:
+        """What must stand above tables of what is predicted."""
+        return ()
 
     @property
     def device(self) -> str:

@@ -123,6 +123,7 @@ class TrainRecord(BaseModel):
         features: The same, of features.
         cues: Folder of observed cues, where the recipe takes them.
         cues_digest: Of what it holds.
+        published_way: How validation went over videos where that was the published code's way.
         seeds: Asked for, those of earlier starts included.
         validation: By seed: metrics of the kept model that are defined, and ``epoch``. Finished seeds only.
         summary: Metric to its mean and deviation over the finished seeds.
@@ -137,6 +138,7 @@ class TrainRecord(BaseModel):
     features: FeaturesTrainedOn
     cues: str | None = None
     cues_digest: str | None = None
+    published_way: dict[str, Any] | None = None
     seeds: tuple[int, ...]
     validation: dict[int, dict[str, float]]
     summary: dict[str, OverSeeds] = Field(default_factory=dict)
@@ -171,6 +173,7 @@ class TrainRecord(BaseModel):
             "feature sets": {one.name: one.made_by() for one in self.features.sets},
             "the digest of the features": self.features.content,
             "the digest of the cues": self.cues_digest,
+            "the published way over videos": self.published_way,
         }
 
 
@@ -224,6 +227,7 @@ def describe_training(recipe: TrainingRecipe, request: TrainRequest, dataset: Da
         features=_describe_features(recipe, request, dataset),
         cues=None if request.cues is None else str(request.cues),
         cues_digest=None if request.cues is None else digest_cues(request.cues, [video.video_id for video in videos]),
+        published_way=recipe.published_way,
         seeds=tuple(sorted(request.seeds)),
         validation={},
         packages=package_versions(),

@@ -25,6 +25,7 @@ best_epoch: !!python/object/apply:numpy.core.multiarray.scalar
   - true
 - !!binary |
   AQAAAAAAAAA=
+hop_length: 10
 modal_dim: 32
 modality:
 - video

@@ -16,6 +16,7 @@ from bah_mllm.predictions import read_run
 from supervised.features.store import FeatureSet, FeatureStore
 from supervised.models import load_feature_model
 from supervised.models.backbones import build_backbone
+from supervised.training.data import load_standard
 
 Call = Callable[..., tuple[int, str, str]]
 State = Callable[..., dict[str, Tensor]]
@@ -99,18 +100,34 @@ def test_imported_weights_predict_as_the_published_code_standardises(
     )
 
 
-def test_imported_lfan_covers_each_frame_by_windows_of_its_length(
+def test_imported_lfan_goes_over_videos_by_the_windows_and_the_hop_of_its_training(
     bah: Call, published_widths: tuple[Path, Path], tmp_path: Path, published_state: State, saved: Saved
 ) -> None:
     root, features = published_widths
-    saved(tmp_path / "best-model", published_state("lfan"), config="LFAN")  # windows of 24 frames
+    saved(tmp_path / "best-model", published_state("lfan"), config="LFAN")  # windows of 24 frames, a hop of 10
     where = ("--features", features, "--data", root)
     assert bah("weights", "import", "best-model", "--model", "lfan", "--out", "theirs", *where)[0] == 0
     assert bah("predict", "theirs", "--data", root, "--out", "run")[0] == 0
     rows = read_run(tmp_path / "run")
     for video in open_dataset(root).videos("test"):
         assert [row.start_frame for row in rows if row.video_id == video.video_id] == list(range(30))
-    assert all(row.p_positive is not None for row in rows)
+    model, standard = (
+        load_feature_model(tmp_path / "theirs" / "imported"),
+        load_standard(tmp_path / "theirs" / "seed-0"),
+    )
+    store, video = FeatureStore(features), open_dataset(root).videos("test")[0]
+    total, n = torch.zeros(30, 2), torch.zeros(30, 1)
+    for start in (0, 6):  # the last window ends with the video; one at 10 would not be whole
+        inputs = {}
+        for name, (modality, _) in WIDTHS.items():
+            whole = standard.apply(modality, store.read(name, video.video_id).values, np.ones(30, dtype=bool))
+            inputs[modality] = torch.from_numpy(whole[start : start + 24])[None]
+        with torch.no_grad():
+            total[start : start + 24] += model(inputs, torch.ones(1, 24, dtype=torch.bool))[0]
+        n[start : start + 24] += 1
+    expected = torch.softmax(total / n, dim=1)[:, 1]
+    found = [row.p_positive for row in rows if row.video_id == video.video_id]
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
 def test_an_import_does_not_overwrite_what_was_trained_nor_is_it_trained_over(
