@@ -1,10 +1,14 @@
 """Recipes: the shipped ones, what replaces their values, and what is said of wrong ones."""
 
+import math
+
+import numpy as np
 import pytest
 
 from bah_mllm.core.errors import ConfigError
 from supervised.kinds import KINDS
 from supervised.reading import list_recipes, parse_recipe, read_recipe
+from supervised.training.data import training_windows
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -64,3 +68,27 @@ def test_every_kind_is_recognised_by_its_name_and_an_unknown_one_lists_them():
 def test_a_recipe_comes_back_from_what_is_recorded_of_it(name):
     recipe = read_recipe(name)
     assert parse_recipe(recipe.model_dump(mode="json"), where="train.json") == recipe
+
+
+@pytest.mark.parametrize("name", ["lfan", "can", "mt", "jmt"])
+def test_readme_recipes_differ_from_the_others_in_their_windows_alone(name):
+    usual, readme = (read_recipe(one).model_dump(mode="json") for one in (name, f"{name}_readme"))
+    windows = {"window_frames": 696, "hop_frames": 48}
+    expected = {**usual, "name": readme["name"], "source": readme["source"], "data": {**usual["data"], **windows}}
+    assert readme == expected
+
+
+def test_the_updates_that_the_readme_recipes_add_are_those_that_they_name():
+    # the paper's histogram of durations: 15 bins of 6.2 s from 3 s on; counts of windows in closed form, at bin centres
+    counts = [244, 528, 584, 416, 306, 270, 148, 112, 74, 56, 54, 34, 14, 8, 6]
+    n_frames = [int(24 * (3 + 6.2 * (k + step / 100))) for k in range(15) for step in range(100)]
+
+    def windows_a_video(window: int, hop: int) -> float:
+        of_each = [max(1, 1 + math.ceil((n - window) / hop)) for n in n_frames]
+        return sum(n * count for n, count in zip(of_each, np.repeat(counts, 100), strict=True)) / sum(counts) / 100
+
+    assert windows_a_video(300, 200) == pytest.approx(3.2, abs=0.05)
+    assert windows_a_video(696, 48) == pytest.approx(4.0, abs=0.05)
+    assert windows_a_video(696, 48) / windows_a_video(300, 200) == pytest.approx(1.24, abs=0.01)
+    planned = [len(training_windows(n, window_frames=696, hop_frames=48)) for n in n_frames[::50]]
+    assert planned == [max(1, 1 + math.ceil((n - 696) / 48)) for n in n_frames[::50]]
