@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from bah_mllm.core.arrays import DAMAGED_ARRAYS
 from bah_mllm.core.errors import DataError, MediaError
 from bah_mllm.core.files import write_atomically
+from bah_mllm.core.reading import Refusal, parse_json
 from bah_mllm.core.stretches import TimeSpan, stretches_between
 from bah_mllm.cues.perception import Perceived, Sampling, perceive
 from bah_mllm.cues.records import Track
@@ -175,12 +176,15 @@ def load_signals(file: Path) -> Signals:
     """
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
-            about: dict[str, Any] = json.loads(str(archive["about"]))
+            refusal = Refusal(
+                DataError, f"The kept signals {file}", "Delete the file and run `bah-mllm cues extract` again."
+            )
+            about: dict[str, Any] = parse_json(str(archive["about"]), refusal)
             names = sorted({key.rpartition("/")[0] for key in archive.files} - {""})
             tracks = {name: Track(archive[f"{name}/t_s"], archive[f"{name}/values"]) for name in names}
         about["speech"] = tuple((start_s, stop_s) for start_s, stop_s in about["speech"])
         return Signals(tracks, **about)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except DAMAGED_ARRAYS as error:
         raise DataError(
             f"The kept signals {file} are damaged ({type(error).__name__}).",
             remedy="Delete the file and run `bah-mllm cues extract` again.",

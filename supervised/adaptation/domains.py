@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bah_mllm.core.arrays import read_array
+from bah_mllm.core.errors import RunError
+from bah_mllm.core.reading import Refusal
 from bah_mllm.core.storage import naming
 from supervised.models.mlp import Mlp
 from supervised.records import IGNORED, StepLoss
@@ -90,8 +93,15 @@ def write_domain(folder: Path, domain: Domain) -> None:
 
 
 def map_domain(folder: Path) -> Domain:
-    """Return the domain that ``write_domain`` wrote, memory-mapped: processes that map it share one copy."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _MAPPED}
+    """Return the domain that ``write_domain`` wrote, memory-mapped: processes that map it share one copy.
+
+    Raises:
+        RunError: A file is missing or damaged.
+    """
+    arrays = {}
+    for name in _MAPPED:
+        refusal = Refusal(RunError, str(folder / f"{name}.npy"), "Run the same command again: it is written anew.")
+        arrays[name] = read_array(folder / f"{name}.npy", refusal, mapped="c")
     return Domain(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 

@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bah_mllm.core.arrays import DAMAGED_ARRAYS
 from bah_mllm.core.errors import DataError
 
 __all__ = ["BASIC_EMOTIONS", "EMOTION_SETS", "Box", "EmotionImage", "read_affectnet", "read_affwild2", "read_rafdb"]
@@ -104,7 +105,7 @@ def _affectnet_arrays(part: Path) -> Iterator[EmotionImage]:
     for stem in sorted(pictures, key=lambda stem: (len(stem), stem)):
         try:
             number = int(np.load(part / "annotations" / f"{stem}_exp.npy", allow_pickle=False))
-        except (OSError, ValueError):
+        except DAMAGED_ARRAYS:
             yield EmotionImage(pictures[stem], None)
             continue
         yield EmotionImage(pictures[stem], _numbered(number))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bah_mllm.core.arrays import read_array
 from bah_mllm.core.errors import DataError
+from bah_mllm.core.reading import Refusal
 from bah_mllm.dataset.paths import spellings
 from supervised.features.store import FeatureSet, FeatureStore
 
@@ -49,10 +51,9 @@ def _read(folder: Path, video_id: str) -> np.ndarray:
     path = next((path for name in names if (path := folder / f"{name}.npy").is_file()), None)
     if path is None:
         raise DataError("there is no array of it", remedy="Name arrays as the videos.")
-    try:
-        array: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        raise DataError("its array cannot be read", remedy="Save it with numpy.save, without objects.") from None
+    array = read_array(
+        path, Refusal(DataError, "its array cannot be read", "Save it with numpy.save, without objects.")
+    )
     if not np.issubdtype(array.dtype, np.floating):
         raise DataError(f"its array holds {array.dtype}", remedy="Save floating-point numbers.")
     return array

@@ -28,6 +28,7 @@ class IndexEntry(BaseModel):
         digest: 64 hexadecimal digits of all that decided about the rows; None where nothing is known.
         n_frames: Rows, 0 where there are none.
         fps: Frames a second; None where the file does not tell.
+        sha256: Digest of each file by its suffix; empty in sets of older versions, which kept none.
         note: What a reader should know of the rows.
         problem: Why there are none.
     """
@@ -38,6 +39,7 @@ class IndexEntry(BaseModel):
     digest: str | None = None
     n_frames: int = Field(default=0, ge=0, le=MAX_FRAMES)
     fps: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    sha256: dict[str, str] = Field(default_factory=dict)
     note: str = ""
     problem: str | None = None
 

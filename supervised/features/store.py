@@ -25,22 +25,27 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bah_mllm.core.arrays import read_array
 from bah_mllm.core.errors import ConfigError, DataError
-from bah_mllm.core.files import refuse_difference, write_atomically
+from bah_mllm.core.files import digest_file, refuse_difference, write_atomically
 from bah_mllm.core.notes import random_features
-from bah_mllm.core.reading import read_json_as
+from bah_mllm.core.reading import Refusal, read_json_as
 from supervised.features.index import IndexEntry, SetIndex, damaged_set, wait_for_set
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["FeatureSet", "FeatureStore", "StoredFeatures", "notes_on_features"]
+__all__ = ["DamagedFeaturesError", "FeatureSet", "FeatureStore", "StoredFeatures", "notes_on_features"]
 
 Modality = Literal["visual", "audio", "text"]
 
 _SET, _ARRAYS = "set.json", "arrays"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class DamagedFeaturesError(DataError):
+    """Features that were extracted are not there any more as they were written, or hold NaN or infinity."""
 
 
 class FeatureSet(BaseModel):
@@ -165,8 +170,8 @@ class FeatureStore:
             flipped: The twin of horizontally flipped pictures.
 
         Raises:
-            DataError: There is no such set, the video has no features in it (``problem`` says why) or no flipped twin,
-                or a file is damaged or holds NaN.
+            DamagedFeaturesError: A file is missing, damaged, or holds NaN or infinity.
+            DataError: There is no such set, the video has no features in it (``problem`` says why) or no flipped twin.
         """
         info, problem = self.info(name), self.problem(name, video_id)
         if problem is not None:
@@ -178,15 +183,18 @@ class FeatureStore:
         entry = self._entries(name)[video_id]
         base = self._arrays(name) / str(entry.digest)
         of_video = f"{name} of {video_id}"
-        values = self._load(base.with_name(f"{base.name}{'.flipped' if flipped else ''}.npy"), of_video)
-        is_valid = self._load(base.with_name(f"{base.name}.valid.npy"), of_video)
+        suffixes = (".flipped.npy" if flipped else ".npy", ".valid.npy")
+        values, is_valid = (
+            self._load(base.with_name(base.name + suffix), of_video, sha256=entry.sha256.get(suffix))
+            for suffix in suffixes
+        )
         if values.shape != (entry.n_frames, info.dim) or is_valid.shape != (entry.n_frames,):
-            raise DataError(
+            raise DamagedFeaturesError(
                 f"The features {name} of {video_id} have the shape {values.shape} and a mask of {is_valid.shape}, "
                 f"not ({entry.n_frames}, {info.dim}).",
                 remedy="Delete the set's folder and run `bah-mllm features` again.",
             )
-        return StoredFeatures(values, np.array(is_valid), entry.n_frames, entry.fps)
+        return StoredFeatures(values, np.array(is_valid, bool), entry.n_frames, entry.fps)
 
     def create(self, info: FeatureSet) -> None:
         """Make a set, or check that the one of that name is the same.
@@ -260,7 +268,8 @@ class FeatureStore:
         for suffix, content in contents.items():
             write_atomically(folder / f"{digest}{suffix}", content)
             self._checked.discard(folder / f"{digest}{suffix}")
-        entry = IndexEntry(video_id=video_id, digest=digest, n_frames=len(is_valid), fps=fps, note=note)
+        sha256 = {suffix: hashlib.sha256(content).hexdigest() for suffix, content in contents.items()}
+        entry = IndexEntry(video_id=video_id, digest=digest, n_frames=len(is_valid), fps=fps, note=note, sha256=sha256)
         self._index(name).append(entry)
 
     def share(self, name: str, video_id: str, digest: str) -> bool:
@@ -309,21 +318,16 @@ class FeatureStore:
     def _arrays(self, name: str) -> Path:
         return self.root / name / _ARRAYS
 
-    def _load(self, path: Path, of_video: str) -> np.ndarray:
-        try:
-            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-            is_sound = path in self._checked or bool(np.isfinite(array).all())
-        except (OSError, ValueError, EOFError):
-            raise DataError(
-                f"The features {of_video} are missing or damaged ({path.name}).",
-                remedy="Delete the set's folder and run `bah-mllm features` again.",
-            ) from None
-        if not is_sound:
-            raise DataError(
-                f"The features {of_video} hold NaN or infinity ({path.name}).",
-                remedy="Delete the set's folder and run `bah-mllm features` again.",
-            )
-        self._checked.add(path)
+    def _load(self, path: Path, of_video: str, *, sha256: str | None) -> np.ndarray:
+        remedy = "Delete the set's folder and run `bah-mllm features` again."
+        refusal = Refusal(DamagedFeaturesError, f"The features {of_video} ({path.name})", remedy)
+        array = read_array(path, refusal, mapped="r")
+        if path not in self._checked:
+            if array.dtype.kind not in "fb" or not bool(np.isfinite(array).all()):
+                raise refusal.of("they hold NaN or infinity")
+            if sha256 is not None and digest_file(path) != sha256:
+                raise refusal.of("the file is damaged: it is not the one that was written")
+            self._checked.add(path)
         return array
 
 

@@ -14,6 +14,7 @@ from bah_mllm.core.files import write_atomically
 from bah_mllm.core.loading import load_named
 from bah_mllm.core.reading import Refusal, read_json
 from supervised.models.base import FeatureModel, ModelSpec, Variant
+from supervised.models.tensor_files import DAMAGED
 
 __all__ = ["FAITHFUL", "MODELS", "FeatureModel", "ModelSpec", "build_model", "load_feature_model", "save_model"]
 
@@ -106,12 +107,13 @@ def load_feature_model(folder: Path) -> FeatureModel:
             f"{folder} holds no whole model ({_WEIGHTS} and {_SPEC}).",
             remedy="Name the folder that `bah-mllm train --out` or `bah-mllm weights import --out` wrote.",
         )
+    damaged: tuple[type[Exception], ...] = (*DAMAGED, MemoryError, SafetensorError)
     remedy = "Train or import it again into a new folder."
     try:
         spec = read_json(folder / _SPEC, Refusal(PrerequisiteError, f"{folder / _SPEC} is damaged", remedy))
         model = build_model(spec["name"], spec["dims"], variant=spec["variant"], **spec["options"])
         model.load_state_dict(load_file(folder / _WEIGHTS))
-    except (ValueError, KeyError, TypeError, RuntimeError, MemoryError, SafetensorError) as error:
+    except damaged as error:
         raise PrerequisiteError(
             f"The model in {folder} is damaged: {error}.",
             remedy=remedy,

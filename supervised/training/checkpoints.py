@@ -124,10 +124,11 @@ class Checkpoints:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
+        damaged: tuple[type[Exception], ...] = (*DAMAGED, SafetensorError)
         path, device = self._selected_file(progress), next(self.model.parameters()).device
         try:
             self.model.load_state_dict(load_file(path, device=str(device)))
-        except (FileNotFoundError, SafetensorError, RuntimeError):
+        except damaged:
             raise RunError(
                 f"The selected weights {path} are missing, damaged or of another model.",
                 remedy="Train elsewhere with --out, or delete the folder to begin anew.",

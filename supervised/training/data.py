@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from bah_mllm.core.arrays import DAMAGED_ARRAYS
 from bah_mllm.core.clock import FrameClock
 from bah_mllm.core.errors import BahError, ConfigError, DataError, MediaError, RunError
 from bah_mllm.core.files import write_atomically
+from bah_mllm.core.reading import Refusal
 from bah_mllm.core.records import Video
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import Dataset
 from bah_mllm.media import probe
-from supervised.features.store import FeatureStore
+from supervised.features.store import DamagedFeaturesError, FeatureStore
 from supervised.records import IGNORED, MODALITIES, Batch, VideoFeatures
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ def load_videos(
         flipped: Also the features of flipped pictures, where a set has them.
 
     Raises:
+        DamagedFeaturesError: Features are damaged, or hold NaN or infinity; names set and video.
         DataError: There is no such set.
         ConfigError: A set is of another modality.
     """
@@ -119,6 +122,8 @@ def load_videos(
     for video in videos:
         try:
             one = load_video(store, sets, dataset, video, flipped=flipped)
+        except DamagedFeaturesError:
+            raise
         except BahError as error:
             left_out[video.video_id] = error.problem
             continue
@@ -349,14 +354,20 @@ def load_standard(folder: Path) -> Standard:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    damaged: tuple[type[Exception], ...] = (SafetensorError, *DAMAGED_ARRAYS)
+    remedy = "Run the same `bah-mllm train` command again: it writes it anew."
+    refusal = Refusal(RunError, f"{folder / _STANDARD} is missing or damaged", remedy)
     try:
         tensors = load_file(folder / _STANDARD)
-    except (FileNotFoundError, SafetensorError):
-        raise RunError(
-            f"{folder / _STANDARD} is missing or damaged.",
-            remedy="Run the same `bah-mllm train` command again: it writes it anew.",
-        ) from None
-    return Standard(
-        {name.removesuffix(".mean"): values for name, values in tensors.items() if name.endswith(".mean")},
-        {name.removesuffix(".sd"): values for name, values in tensors.items() if name.endswith(".sd")},
-    )
+        mean, sd = (
+            {name.removesuffix(end): values for name, values in tensors.items() if name.endswith(end)}
+            for end in (".mean", ".sd")
+        )
+        is_sound = len(mean) + len(sd) == len(tensors) and mean.keys() == sd.keys()
+        is_sound &= all(values.shape == mean[name].shape and bool((values > 0).all()) for name, values in sd.items())
+        is_sound &= all(bool(np.isfinite(values).all()) for values in tensors.values())
+    except damaged as error:
+        raise refusal.of(type(error).__name__) from None
+    if not is_sound:
+        raise refusal.of("it holds other values than means and deviations")
+    return Standard(mean, sd)

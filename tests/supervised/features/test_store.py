@@ -10,7 +10,7 @@ import pytest
 
 from bah_mllm.core.errors import ConfigError, DataError, RunError
 from supervised.features import FeatureSet, FeatureStore
-from supervised.features.store import notes_on_features
+from supervised.features.store import DamagedFeaturesError, notes_on_features
 
 FACES = FeatureSet(name="face-resnet18", modality="visual", dim=3, settings={"weights": "abc"})
 
@@ -115,16 +115,30 @@ def test_a_truncated_or_missing_file_is_an_error_that_says_how_to_go_on(store: F
     store.add(FACES.name, "a", rows(200), fps=24.0)
     path = next(path for path in (store.root / FACES.name / "arrays").glob("*.npy") if "valid" not in path.name)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(DataError, match="face-resnet18 of a are missing or damaged") as caught:
+    with pytest.raises(DataError, match=r"face-resnet18 of a \(.*\): it is missing, damaged") as caught:
         store.read(FACES.name, "a")
     assert str(store.root) not in caught.value.problem  # it becomes the reason in a row
     path.unlink()
-    with pytest.raises(DataError, match="missing or damaged"):
+    with pytest.raises(DataError, match="it is missing, damaged"):
         store.read(FACES.name, "a")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".valid.npy"])
+def test_one_bit_that_flips_on_the_disk_is_an_error(store: FeatureStore, suffix: str) -> None:
+    store.add(FACES.name, "a", rows(4), fps=24.0)
+    (path,) = (path for path in (store.root / FACES.name / "arrays").iterdir() if path.name[64:] == suffix)
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFeaturesError, match=r"face-resnet18 of a \(.*not the one that was written"):
+        FeatureStore(store.root).read(FACES.name, "a")
 
 
 def test_rows_that_do_not_fit_the_index_are_an_error(store: FeatureStore) -> None:
     store.add(FACES.name, "a", rows(4), fps=24.0)
+    index = store.root / FACES.name / "index.jsonl"  # as older versions wrote it, without digests of the files
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"sha256": {}}) + "\n")
+    store = FeatureStore(store.root)
     path = next(path for path in (store.root / FACES.name / "arrays").glob("*.npy") if "valid" not in path.name)
     np.save(path, rows(3))
     with pytest.raises(DataError, match=r"shape \(3, 3\)"):

@@ -1,5 +1,6 @@
 """Windows, batches, standardisation, and what becomes of bad data."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from bah_mllm.core.errors import ConfigError, DataError
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import open_dataset
-from supervised.features.store import FeatureSet, FeatureStore
+from supervised.features.store import DamagedFeaturesError, FeatureSet, FeatureStore
 from supervised.records import IGNORED
 from supervised.training.cross_entropy import Classification, ClassificationSettings
 from supervised.training.data import Standard, TrainingWindow, fit_standard, load_videos, make_batch, training_windows
@@ -137,15 +138,22 @@ def test_flipped_features_are_taken_for_half_of_the_windows():
 def test_videos_with_bad_features_are_left_out_and_say_why(planted_root):
     root, features = planted_root
     dataset, store = open_dataset(root), FeatureStore(features)
-    silent, short, damaged = (video.video_id for video in dataset.videos("train")[1:4])
+    silent, short = (video.video_id for video in dataset.videos("train")[1:3])
     store.fail("a", silent, "the file has no sound")
     store.add("t", short, np.zeros((5, 6), np.float32), fps=10.0)
-    _damage(store, damaged)
     loaded = load_videos(FeatureStore(features), SETS, dataset, dataset.videos("train"))
-    assert len(loaded.videos) == 8 - 3
+    assert len(loaded.videos) == 8 - 2
     assert "no sound" in loaded.left_out[silent]
     assert "different lengths" in loaded.left_out[short]
-    assert "NaN" in loaded.left_out[damaged]
+
+
+def test_features_that_hold_nan_are_refused_with_set_and_video(planted_root):
+    root, features = planted_root
+    dataset = open_dataset(root)
+    damaged = dataset.videos("train")[3].video_id
+    _damage(FeatureStore(features), damaged)
+    with pytest.raises(DamagedFeaturesError, match=rf"The features [at] of {re.escape(damaged)} .*: they hold NaN"):
+        load_videos(FeatureStore(features), SETS, dataset, dataset.videos("train"))
 
 
 def test_more_videos_can_be_loaded_than_files_may_be_open(planted_root):
