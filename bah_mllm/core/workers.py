@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from threading import Thread
 
 from bah_mllm.core.errors import RunError
@@ -33,6 +33,7 @@ def worker_processes(
     Raises:
         RunError: A worker died.
     """
+    _start_tracker()
     others = set(active_children())
     context = get_context("spawn")
     pool = ProcessPoolExecutor(n, mp_context=context, initializer=_start, initargs=(start, arguments))
@@ -50,6 +51,13 @@ def worker_processes(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_tracker() -> None:
+    """Start the process in which Python keeps account of what processes share: a hangup is not for it either."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:

