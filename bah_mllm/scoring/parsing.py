@@ -4,23 +4,31 @@ A parser is a function (reply, labels) -> 0, 1 or None. ``default`` reads as a c
 in doubt; ``upstream`` repeats the paper's public code.
 
 How ``default`` reads, in this order:
-    1. Case, quotes, markdown, special tokens and kinds of dashes do not matter; "non ambivalent" and "nonambivalent"
+    1. Thoughts in tags (``<think>``, ``[THINK]`` ...) are cut; where they do not end, there is no answer.
+    2. Case, quotes, markdown, special tokens and kinds of dashes do not matter; "non ambivalent" and "nonambivalent"
        are "Non-Ambivalent". Labels are words: neither "Ambivalence" nor "A" is "Ambivalent".
-    2. The last stated answer counts ("Answer: ...", "final answer is ...", "\boxed{...}"), whatever stands before it.
-    3. Else a line or a sentence that is nothing but a label counts; two that disagree are no answer.
-    4. Else all mentions together must agree. A negated mention counts as its opposite ("not ambivalent", "isn't
-       ambivalent", "pas ambivalent"), a doubted one ("whether ...", "I cannot tell ...") leaves no answer, and a
-       question is passed over.
+    3. The last stated answer counts ("Answer: ...", "final answer is ...", "\boxed{...}", JSON), whatever stands before
+       it or follows its clause.
+    4. Else a line or a sentence that is nothing but a label counts; two that disagree are no answer.
+    5. Else a conclusion ("so ...", "I'd say ..."), a label in bold, or one that the reply begins with.
+    6. Else all mentions together must agree. A negated mention counts as its opposite ("far from ambivalent", "isn't
+       ambivalent", "pas ambivalent"), a doubted one ("whether ...", "I cannot tell ...") leaves no answer. Questions,
+       the choices repeated ("either ... or ..."), and what such a person would do are passed over; reasons and
+       concessions count where there is nothing else.
+    7. Without any label, "shows ambivalence" and "no signs of ambivalence" are read for labels named "ambivalent".
 """
 
 from __future__ import annotations
 
+import json
 import re
-import unicodedata
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from bah_mllm.core.errors import ConfigError
+from bah_mllm.scoring.mentions import Lexicon, lexicon_of
+from bah_mllm.scoring.plain_text import plain
+from bah_mllm.scoring.thinking import without_thoughts
 
 __all__ = ["PARSERS", "Parser", "find_parser", "parse_default", "parse_upstream"]
 
@@ -51,15 +59,31 @@ def parse_default(reply: str, labels: Mapping[str, int]) -> int | None:
     >>> parse_default("Classify as 'Non-Ambivalent' or 'Ambivalent'", {"Non-Ambivalent": 0, "Ambivalent": 1}) is None
     True
     """
-    text = _plain(reply[-MAX_REPLY_CHARS:])
-    lexicon = _lexicon(tuple(labels.items()))
-    stated = _stated_answer(text)
-    if stated is not None:
-        return lexicon.agreed(stated)
+    said = without_thoughts(reply)
+    if said is None:
+        return None
+    said = said[-MAX_REPLY_CHARS:]
+    lexicon = lexicon_of(tuple(labels.items()))
+    in_json = {value for found in _json_objects(said) for value in _values_in(found, lexicon)}
+    if in_json:
+        return in_json.pop() if len(in_json) == 1 else None
+    text = _after_turns(_ASSISTANT.split(plain(said))[-1], lexicon)
+    value = _read(said, text, lexicon)
+    return _of_the_noun(text, labels) if value is None and not lexicon.is_named(text) else value
+
+
+def _read(said: str, text: str, lexicon: Lexicon) -> int | None:
+    """Return what a reply says of its labels, from its raw and its plain text."""
+    announced = [_statement(text, found.end()) for found in _ANSWER.finditer(text)]
+    if announced:
+        return _last_stated(announced, lexicon)
     sentences = [sentence for sentence in re.split(r"[.!]\s|\n", text) if "?" not in sentence]
     alone = {value for sentence in sentences if (value := lexicon.exactly(sentence)) is not None}
     if alone:
         return alone.pop() if len(alone) == 1 else None
+    for statement in _decisions(said, text):
+        if lexicon.is_named(statement) and (value := lexicon.stated(statement)) is not None:
+            return value
     return lexicon.agreed(text)
 
 
@@ -78,123 +102,112 @@ def find_parser(name: str) -> Parser:
     return PARSERS[name]
 
 
-# --- plain text -------------------------------------------------------------------------------------------------------
+# --- stated answers ---------------------------------------------------------------------------------------------------
 
-_DASHES = re.compile("[\u2010-\u2015\u2212\u00ad-]+")
-_QUOTES = '"\u2018\u201c\u201d\u00ab\u00bb'
-_MARKUP = re.compile(rf"<[^<>\n]{{1,40}}>|[*_#`~\[\](){{}}|{_QUOTES}]|(?<!\w)'|'(?!\w)")
-
-
-def _plain(text: str) -> str:
-    """Return text in lower case without quotes, markdown and special tokens; hyphens become spaces."""
-    text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
-    text = re.sub(r"\\boxed\b|\\text\b", "\nanswer: ", text)
-    text = re.sub(r"\bun-", "un", text)
-    text = _MARKUP.sub(" ", _DASHES.sub(" ", text))
-    return "\n".join(" ".join(line.split()) for line in text.splitlines()).strip()
-
-
+_ASSISTANT = re.compile(r"\bassistant\s?:\s?")
 _ANSWER = re.compile(
-    r"\b(?:(?:answer|réponse|label|classification|category|prediction|verdict|conclusion|one word|assistant)\s?[:=]"
-    r"|answer (?:is|would be)\b|réponse (?:finale )?est\b)"
+    r"\b(?:(?:answer|réponse|label|classification|classify|category|class|prediction|verdict|conclusion|one word|output"
+    r"|decision|choice|judge?ment|result|emotion|state|étiquette)\s?[:=]"
+    r"|(?:answer|verdict|classification|label|prediction|conclusion|choice)"
+    r" (?:is|would be|has to be|must be)\b(?!\sthe\b)|réponse (?:finale )?est\b)"
 )
-
-
-def _stated_answer(text: str) -> str | None:
-    """Return what follows the last "Answer:" on its line, or on the next one; None where no answer is announced."""
-    announcements = list(_ANSWER.finditer(text))
-    if not announcements:
-        return None
-    return text[announcements[-1].end() :].strip(" \n:=").partition("\n")[0]
-
-
-# --- mentions of labels -----------------------------------------------------------------------------------------------
-
-CONTEXT_CHARS = 300  # how far before a mention a negation or a doubt is looked for, within the sentence
-
-# A negation turns a mention into its opposite when only such words stand between the two; with other words between
-# them ("does not smile and is ..."), what is negated is not clear.
-_FILLING = (
-    "an? the any at all really very clearly truly actually particularly especially necessarily exactly quite so too "
-    "appears? appearing seems? seeming looks? looking sounds? feels? feeling shows? showing be being been considered "
-    "classified described labell?ed displaying as to of in is are that this they he she it state signs? evidence "
-    "indications? person video emotion think believe say vraiment du tout très être une? sembler?"
-).replace(" ", "|")
-_NEGATION = (
-    r"(?:\b(?:not|isnt|never|no|non|hardly|barely|pas|without|cannot be|rather than|instead of|opposite of)|n't)\b"
+_REFUSED = re.compile(
+    r"\b(?:unknown|undetermined|unclear|uncertain|none|neither|both|cannot|can't|n/a|not sure|inconclusive)\b"
 )
-_NEGATED = re.compile(rf"{_NEGATION}(?:\s(?:{_FILLING}))*\s$")
-_MAYBE_NEGATED = re.compile(rf"{_NEGATION}(?!\s(?:only|just|merely)\b)[^,:]*$")
-_DOUBTED = re.compile(
-    r"\b(?:whether|if|si|neither|nor|ni)\s(?:[\w']+\s){0,6}$"
-    r"|\b(?:cannot|can't|can not|could not|couldn't|unable to|impossible to|not possible to|difficult to|hard to)"
-    r" (?:determine|tell|say|classify|know|judge|answer|assess|identify|decide if)\b"
-    r"|\b(?:i'm|i am|it's|it is) (?:not (?:sure|certain|clear|possible)|unsure|uncertain|unclear|impossible)\b"
-    r"|\bi (?:don't|do not) know\b|\bnot enough\b|\binsufficient\b"
+_CONCLUSION = re.compile(
+    r"(?:(?:^|[.;,\n]\s?)(?:so|therefore|thus|hence|overall|in conclusion|in summary|to conclude|to sum up|in short"
+    r"|consequently|ultimately|on balance|donc|en conclusion|au final)\b|\bi(?:'d|'ll| would| will| have to| must)?"
+    r"\s(?:(?:still|therefore|thus)\s)?(?:say|choose|pick|select|go with|lean|conclude|answer|classify|label)\b"
+    r"(?!\snot))"
 )
-_OR_NOT = re.compile(r"\s?,?\s?or not\b")
-_SENTENCE_END = re.compile(r"[.!?;\n]")
-_CLAUSE_END = re.compile(r"[.!?;\n]|\b(?:but|however|mais)\b")
-_YES_OR_NO = re.compile(r"\s?[:=?]\s?(?P<word>yes|true|oui|no|false|non)\b")
+_TURNED = re.compile(
+    r"\b(?:on second thoughts?|on reflection|wait|correction|scratch that|\.\.\.\s?no|i mean|let me reconsider)\b"
+)
+_LEADING = re.compile(
+    r"[.;\n](?!\s?\d)|:\s?(?!(?:yes|no|true|false|oui|non)\b)(?=[^\W\d])"
+    r"|,?\s(?:because|since|as|given|due to|although|though|while|whereas|even though|car|parce que|puisque|bien que)\b"
+)
+_BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*|__([^_\n]{1,60})__")
 
 
-class _Lexicon:
-    """The labels of one prompt, ready to be found in plain text."""
+def _statement(text: str, start: int) -> str:
+    """Return what follows an announcement on its line, or on the next one."""
+    return text[start:].strip(" \n:=,").partition("\n")[0]
 
-    def __init__(self, labels: tuple[tuple[str, int], ...]) -> None:
-        self._values = {_compact(_plain(label)): value for label, value in labels}
-        # The longest label first: "ambivalent" must not be found inside "non-ambivalent". One letter ("A") can be a
-        # word of its own in a sentence: only ``exactly`` knows it.
-        words = sorted({_plain(label) for label, _ in labels if len(_plain(label)) > 1}, key=len, reverse=True)
-        spelled = "|".join(r"\s?".join(map(re.escape, word.split())) for word in words) or "(?!)"
-        # French adjectives end on e, s or es; short labels would turn into other words ("no", "nos").
-        self._mention = re.compile(rf"(?<!\w)(?P<un>un)?(?P<label>{spelled})(?:(?<=\w{{5}})e?s?)?(?!\w)")
 
-    def exactly(self, text: str) -> int | None:
-        """Return the value of a text that is nothing but a label, with or without punctuation around it."""
-        compact = _compact(text)
-        return self._values.get(compact, self._values.get(re.sub(r"^\W+|\W+$", "", compact)))
-
-    def agreed(self, text: str) -> int | None:
-        """Return the value that all mentions share, or None where there is none, or they differ or are doubted."""
-        alone = self.exactly(text)
-        if alone is not None and "?" not in text:
-            return alone
-        values: set[int | None] = set()
-        start = 0
-        for mention in self._mention.finditer(text):
-            if not self._is_asked(mention, text):
-                values.add(self._value_of(mention, text, start=start))
-            start = mention.end()
-        return values.pop() if len(values) == 1 else None
-
-    def _is_asked(self, mention: re.Match[str], text: str) -> bool:
-        """Return whether the mention stands in a question that is not answered on the spot."""
-        end = _SENTENCE_END.search(text, mention.end())
-        return end is not None and end[0] == "?" and _YES_OR_NO.match(text, mention.end()) is None
-
-    def _value_of(self, mention: re.Match[str], text: str, *, start: int) -> int | None:
-        """Return what a mention says in its clause, where words before ``start`` belong to the mention before it.
-
-        Returns:
-            Its label's value, the opposite, or None for doubt.
-        """
-        value = self._values[_compact(mention["label"])]
-        answered = _YES_OR_NO.match(text, mention.end())
-        if answered and self.exactly(answered["word"]) is None:  # "Ambivalent: no"; unless "no" is a label itself
-            return value if answered["word"] in ("yes", "true", "oui") else 1 - value
-        before = _CLAUSE_END.split(text[max(start, mention.start() - CONTEXT_CHARS) : mention.start()])[-1]
-        if _DOUBTED.search(before) or _OR_NOT.match(text, mention.end()):
+def _last_stated(announced: list[str], lexicon: Lexicon) -> int | None:
+    """Return the value of the last stated answer; one that is about something else is passed over, a refusal is not."""
+    for statement in reversed(announced):
+        if lexicon.is_named(statement):
+            return lexicon.stated(statement)
+        if not statement or _REFUSED.search(statement):
             return None
-        if mention["un"] or _NEGATED.search(before):
-            return 1 - value
-        return None if _MAYBE_NEGATED.search(before) else value
+    return None
 
 
-def _compact(text: str) -> str:
-    return "".join(text.split())
+def _after_turns(text: str, lexicon: Lexicon) -> str:
+    """Return what follows the last change of mind, where a label follows it."""
+    turns = list(_TURNED.finditer(text))
+    return text[turns[-1].end() :].strip(" ,:;.") if turns and lexicon.is_named(text[turns[-1].end() :]) else text
 
 
-@lru_cache(maxsize=64)
-def _lexicon(labels: tuple[tuple[str, int], ...]) -> _Lexicon:
-    return _Lexicon(labels)
+def _decisions(said: str, text: str) -> Iterator[str]:
+    """Yield what the reply decides upon, the most telling first."""
+    for found in reversed(list(_CONCLUSION.finditer(text))):
+        yield text[found.start() :].lstrip(".;,\n ").partition("\n")[0]
+    bold = list(_BOLD.finditer(said))
+    if len({plain(one[0]) for one in bold}) == 1:
+        line = said[: bold[-1].end()].rpartition("\n")[2]
+        yield re.split(r"[.!?;:]\s", plain(line))[-1]
+    leading = re.match(r"[^.,;:\n]{1,40}", text)
+    if leading is not None:
+        yield from _leading_label(leading[0], text)
+
+
+def _leading_label(words: str, text: str) -> Iterator[str]:
+    """Yield the label that a reply begins with, where its clause ends there or goes on to give a reason."""
+    reason = _LEADING.search(text)
+    if reason is not None and reason.start() <= len(words) and len(text[: reason.start()].split()) <= 2:
+        yield text[: reason.start()]
+
+
+def _json_objects(said: str) -> Iterator[dict[str, Any]]:
+    for found in re.finditer(r"\{[^{}]{1,4000}\}", said):
+        try:
+            record = json.loads(found[0])
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def _values_in(record: Mapping[str, Any], lexicon: Lexicon) -> Iterator[int]:
+    """Yield the labels that a record gives: as a whole value, or as a name that is true or false."""
+    for key, value in record.items():
+        if isinstance(value, str) and (label := lexicon.exactly(plain(value))) is not None:
+            yield label
+        elif isinstance(value, bool) and (label := lexicon.exactly(plain(key))) is not None:
+            yield label if value else 1 - label
+
+
+# --- the noun ---------------------------------------------------------------------------------------------------------
+
+_NOUN = re.compile(
+    r"\b(?P<no>(?:no|without|lacks?|lacking|zero|little|hardly any|free (?:of|from)|devoid of|absence of|aucune|sans"
+    r"|not)\s(?:[\w']+\s){0,4})?"
+    r"(?P<has>(?:shows?|showing|displays?|expresses|exhibits?|feels|experiences?|conveys?|reveals?|indicates?|suggests?"
+    r"|demonstrates?|signs? of|evidence of|hints? of|sense of|full of|montre|exprime)\s(?:[\w']+\s){0,3})?"
+    r"(?:de\s|d'|l')?ambivalence\b"
+)
+
+_NONE_OF_IT = re.compile(r"\b(?:no|not|without|zero|little|aucune)\b")
+
+
+def _of_the_noun(text: str, labels: Mapping[str, int]) -> int | None:
+    """Return what a reply says of "ambivalence", where the labels are the paper's."""
+    positive = next((value for label, value in labels.items() if plain(label) == "ambivalent"), None)
+    if positive is None or "?" in text or re.search(r"\b(?:whether|if|unclear|cannot|can't)\b", text):
+        return None
+    found = [one for one in _NOUN.finditer(text) if one["no"] or one["has"]]
+    values = {1 - positive if one["no"] or _NONE_OF_IT.search(one[0]) else positive for one in found}
+    return values.pop() if len(values) == 1 else None
