@@ -120,7 +120,10 @@ class RunSettingsCommand(TyperCommand):
             value = ctx.params.pop(option.name)
             if ctx.get_parameter_source(option.name).name != "DEFAULT":
                 ctx.obj[name] = value
-        return super().invoke(ctx)
+        from bah_mllm.dataset import following_links
+
+        with following_links(is_allowed=bool(ctx.obj.get("follow_links"))):
+            return super().invoke(ctx)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bah_mllm.cli.options import DataCommand
 from bah_mllm.cli.parsing import require_supervised
 from bah_mllm.core.saying import say, tell
 
@@ -20,7 +21,7 @@ def _weights() -> None:
     """Make ``import`` a command of its own although it is the only one."""
 
 
-@app.command("import")
+@app.command("import", cls=DataCommand)
 def import_(
     source: Annotated[Path, typer.Argument(help="model.pt of the authors' published code, or the folder with it.")],
     *,

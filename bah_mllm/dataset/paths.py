@@ -31,6 +31,7 @@ MEDIA_SUFFIXES = frozenset(
 _QUESTION = re.compile(r"Question[_ ](\d)(?!\d)")
 _PARTICIPANT_IN_NAME = re.compile(r"^([^_\s/]+)[_ ]Question[_ ]\d")
 _TRUSTED = "where the data set is your own or you trust who made it"
+_LONGEST_NAME, _LONGEST_PATH = 255, 2000  # bytes of a part, characters of all; systems know names only up to there
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -42,13 +43,20 @@ def clean_id(text: str, *, where: str) -> str:
         where: File and line, for the message.
 
     Raises:
-        DataError: It is empty, absolute, holds ``..`` or a control character: it could point outside the data set.
+        DataError: It is empty, absolute, holds ``..`` or a control character: it could point outside the data set; or
+            it is longer than the name of any file.
     """
     video_id = text.strip().strip("\ufeff").replace("\\", "/")
     parts = PurePosixPath(video_id).parts
     if not parts or _CONTROL.search(video_id):
         raise DataError(
             f"{where}: {'a control character in' if parts else 'no'} path of a video.",
+            remedy="Write the video's path first, relative to the root of the data set.",
+        )
+    longest_part = max(len(part.encode("utf-8", "surrogatepass")) for part in parts)
+    if len(video_id) > _LONGEST_PATH or longest_part > _LONGEST_NAME:
+        raise DataError(
+            f"{where}: a path of {len(video_id):,} characters, which no file can have.",
             remedy="Write the video's path first, relative to the root of the data set.",
         )
     if parts[0] == "/" or ".." in parts or re.match(r"^[A-Za-z]:", video_id):

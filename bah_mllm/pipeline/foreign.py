@@ -56,7 +56,7 @@ def read_foreign_rows(
         )
     rows = rows.renamed(names.ids)
     if rows.is_in_seconds:
-        rows = rows.in_frames(_Clocks(dataset, unknown).span)
+        rows = rows.in_frames(_Clocks(path, dataset, unknown).span)
     elif frames_from is None:
         _check_first_frames(rows, dataset, unknown)
     else:
@@ -78,7 +78,8 @@ def _tell_unknown(rows: ForeignRows, dataset: Dataset, unknown: tuple[str, ...])
 class _Clocks:
     """When the frames of each video are shown, looked up once."""
 
-    def __init__(self, dataset: Dataset, unknown: set[str]) -> None:
+    def __init__(self, file: Path, dataset: Dataset, unknown: set[str]) -> None:
+        self._file = file
         self._dataset = dataset
         self._unknown = unknown
         self._known: dict[str, FrameClock] = {}
@@ -97,7 +98,7 @@ class _Clocks:
         if clock is None:
             what = "its file is missing" if path is None else "its file has no times"
             raise DataError(
-                f"The predictions for {video_id!r} are given in seconds, and {what}.",
+                f"{self._file} gives spans of {video_id!r} in seconds, and {what}.",
                 remedy="Put the video there, or write start_frame, stop_frame.",
             )
         return clock

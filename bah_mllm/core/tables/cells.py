@@ -43,7 +43,7 @@ def as_text(value: object) -> str:
     """Return a cell as text, trimmed; empty where it holds nothing.
 
     Raises:
-        CellError: It holds bytes that are not UTF-8, or half a character.
+        CellError: It holds bytes that are not UTF-8, half a character, or a list.
 
     >>> as_text(" a "), as_text(None), as_text(7.0), as_text(True)
     ('a', '', '7', '1')
@@ -55,6 +55,8 @@ def as_text(value: object) -> str:
             value = value.decode("utf-8")
         except UnicodeDecodeError:
             raise CellError("is no text in UTF-8") from None
+    if isinstance(value, list | dict):
+        raise CellError("is no text")
     # Data frames write whole numbers with gaps as 3.0.
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
