@@ -25,7 +25,10 @@ __all__ = ["Setup", "engine_options", "prepare"]
 # Settings that EngineOptions knows by another name; those it shares with RunConfig have the same one in both.
 _SETTING_OF_OPTION = {"batch_windows": "batch", "n_frames": "frames"}
 # Settings that change how fast a run goes or where it is written, not what it finds.
-_NOT_IDENTITY = {"data", "split", "prompts", "prompts_dirs", "engine", "device", "batch", "limit", "out"}
+_NOT_IDENTITY = {
+    *("data", "split", "prompts", "prompts_dirs", "engine"),  # told otherwise: by name, digest or what they come to
+    *("device", "batch", "limit", "out", "follow_links"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from bah_mllm.inspection.status import run_status
+from bah_mllm.pipeline.config import RunConfig
+from bah_mllm.pipeline.setup import prepare
 from bah_mllm.predictions import read_journal, read_manifest, read_run
 from tests.pipeline.conftest import N_FRAMES, Call, question_of, results, run_arguments, script
 
@@ -96,6 +98,11 @@ def test_killed_at_random_moments_a_run_ends_with_exactly_the_rows_of_an_uninter
     assert len(lines) == len(whole), "no row is written twice: a batch is written whole or torn, and torn lines are cut"
     assert read_manifest(out).n_starts == n_kills + 1
     assert (out / "predictions.parquet").exists()
+
+
+def test_the_same_command_finds_the_folder_that_the_release_before_gave_it() -> None:
+    """The digest was printed by 0.1.0: a setting that decides nothing must not change where a run lies."""
+    assert prepare(RunConfig(engine="scripted")).folder.name == "demo-test-frame-scripted-06394d6611"
 
 
 def test_a_refused_start_leaves_no_folder_that_blocks_the_corrected_command(
