@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from bah_mllm.core.errors import DataError
 from bah_mllm.core.files import write_atomically
 from bah_mllm.core.reading import Refusal, read_json_as
 from bah_mllm.cues import body, face, sound
-from bah_mllm.cues.records import Baseline, Track, Usual
+from bah_mllm.cues.records import Baseline, Scope, Track, Usual
 from bah_mllm.cues.signals import Signals
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ __all__ = [
     "pool",
     "pool_signals",
     "save_baseline",
+    "scopes_of_figures",
     "usual_figures",
 ]
 
@@ -47,6 +48,14 @@ POPULATION: Mapping[str, Usual] = MappingProxyType(face.POPULATION | body.POPULA
 """Signal to what takes its place where too little is known of a person."""
 
 MINIMUM_S = 12.5  # 300 frames at BAH's 24 a second: below that a signal says too little about a person
+_FIGURES: Mapping[str, tuple[str, Callable[[float], float], int]] = MappingProxyType(
+    {  # figure -> signal, how it is told, decimals
+        "pitch_hz": ("pitch", sound.pitch_hz, 1),
+        "rate_syl_s": ("syllable_rate", float, 2),
+        "pause_s": ("gap", math.exp, 2),
+        "blinks_per_min": ("blink_rate", float, 1),
+    }
+)
 _FACE_SIGNAL = "head_yaw"  # known exactly where a face is
 _MAD_TO_SD = 1.4826  # of a normal distribution
 _LONGEST_STEP_S = 1.0  # what one sample may stand for, whatever the times say
@@ -76,21 +85,19 @@ def pool(
         speech_s: Seconds of speech in the videos, for the record.
 
     Returns:
-        Baseline; its scope is ``participant`` where at least one signal is the person's own.
+        Baseline; each of its signals says whether it is the person's own.
 
     References:
         Spread: 1.4826 times the median absolute deviation; plain, it failed on short expressive clips.
     """
     usual: dict[str, Usual] = {}
-    n_own = 0
     for name, (lowest, highest) in clamps.items():
         tracks = [video[name] for video in videos if name in video]
         if sum(_known_s(track) for track in tracks) >= minima_s.get(name, MINIMUM_S):
             known = np.concatenate([track.values[np.isfinite(track.values)] for track in tracks])
             usual[name] = _usual(known, lowest, highest, percentile=percentiles.get(name, 50))
-            n_own += 1
         elif name in population:
-            usual[name] = population[name]
+            usual[name] = replace(population[name], scope="population")
     faces = [video[_FACE_SIGNAL].values for video in videos if _FACE_SIGNAL in video]
     return Baseline(
         participant_id=participant_id,
@@ -98,7 +105,6 @@ def pool(
         n_videos=len(videos),
         n_frames=sum(int(np.isfinite(values).sum()) for values in faces),
         speech_s=speech_s,
-        scope="participant" if n_own else "population",
     )
 
 
@@ -130,37 +136,38 @@ def pool_signals(participant_id: str, videos: Sequence[Signals]) -> Baseline:
 def is_own(baseline: Baseline, name: str) -> bool:
     """Return whether what is usual for a signal was found on this very person, and not on the population."""
     usual = baseline.usual.get(name)
-    return baseline.scope == "participant" and usual is not None and usual != POPULATION.get(name)
+    return usual is not None and usual.scope == "participant"
 
 
-def usual_figures(baseline: Baseline) -> dict[str, float]:
-    """Return what the header of rendered cues tells of a person (``Observation.usual``), as far as it is known."""
-    usual = baseline.usual
-    figures = {}
-    if "pitch" in usual:
-        figures["pitch_hz"] = round(sound.pitch_hz(usual["pitch"].centre), 1)
-    if "syllable_rate" in usual:
-        figures["rate_syl_s"] = round(usual["syllable_rate"].centre, 2)
-    if "gap" in usual:
-        figures["pause_s"] = round(math.exp(usual["gap"].centre), 2)
-    if "blink_rate" in usual:
-        figures["blinks_per_min"] = round(usual["blink_rate"].centre, 1)
-    return figures
+def usual_figures(usual: Mapping[str, Usual]) -> dict[str, float]:
+    """Return what ``Observation.usual`` tells of some signals, as far as they are known."""
+    return {
+        figure: round(in_unit(usual[name].centre), decimals)
+        for figure, (name, in_unit, decimals) in _FIGURES.items()
+        if name in usual
+    }
+
+
+def scopes_of_figures(usual: Mapping[str, Usual]) -> dict[str, Scope]:
+    """Return whose each figure of ``usual_figures`` is."""
+    return {figure: usual[name].scope for figure, (name, *_) in _FIGURES.items() if name in usual}
 
 
 class _Usual(BaseModel):
-    """What is usual for one signal, in the file."""
+    """What is usual for one signal, in the file; earlier files do not say whose it is."""
 
     model_config = ConfigDict(extra="forbid")
 
     centre: float
     spread: float
+    scope: Scope | None = None
 
 
 class _Kept(BaseModel):
-    """The file of a person, as far as anybody reads it again."""
+    """The file of a person, as far as anybody reads it again; earlier files have one scope for all signals."""
 
     usual: dict[str, _Usual]
+    scope: Scope = "participant"
 
 
 def save_baseline(folder: Path, baseline: Baseline) -> None:
@@ -181,7 +188,15 @@ def load_usual(folder: Path, participant_id: str) -> dict[str, Usual]:
         return {}
     refusal = Refusal(DataError, str(file), "Delete the file and run `bah-mllm cues extract` again.")
     kept = read_json_as(file, _Kept, refusal)
-    return {name: Usual(one.centre, one.spread) for name, one in kept.usual.items()}
+    return {
+        name: Usual(one.centre, one.spread, one.scope or _scope_in_earlier_files(name, one, kept.scope))
+        for name, one in kept.usual.items()
+    }
+
+
+def _scope_in_earlier_files(name: str, one: _Usual, of_all: Scope) -> Scope:
+    fixed = POPULATION.get(name)
+    return "population" if fixed is not None and (one.centre, one.spread) == (fixed.centre, fixed.spread) else of_all
 
 
 def _file(folder: Path, participant_id: str) -> Path:

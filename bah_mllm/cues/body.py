@@ -49,10 +49,10 @@ CLAMPS: dict[str, tuple[float, float]] = {
 
 # For people of whom too little is known: where they sit differs too much to be given.
 POPULATION: dict[str, Usual] = {
-    "shoulder_speed": Usual(0.05, CLAMPS["shoulder_speed"][1]),
-    "shoulder_roll": Usual(0.0, CLAMPS["shoulder_roll"][1]),
-    "hands_visible": Usual(0.0, CLAMPS["hands_visible"][1]),
-    "hand_speed": Usual(0.0, CLAMPS["hand_speed"][1]),
+    "shoulder_speed": Usual(0.05, CLAMPS["shoulder_speed"][1], "population"),
+    "shoulder_roll": Usual(0.0, CLAMPS["shoulder_roll"][1], "population"),
+    "hands_visible": Usual(0.0, CLAMPS["hands_visible"][1], "population"),
+    "hand_speed": Usual(0.0, CLAMPS["hand_speed"][1], "population"),
 }
 
 _POSE_NOSE, _EARS, _SHOULDERS = 0, (7, 8), (11, 12)

@@ -98,7 +98,7 @@ PERCENTILES: dict[str, float] = {"eye_left": 75, "eye_right": 75, "mouth_opening
 # middle of the demo set's eight avatars and two real people. Spreads are the upper ends of the range above, but for
 # swaying of the head, where they lie between a calm person (0.9) and a lively one (3.3).
 POPULATION: dict[str, Usual] = {
-    name: Usual(centre, CLAMPS[name][1])
+    name: Usual(centre, CLAMPS[name][1], "population")
     for name, centre in {
         "eye_left": 0.30,
         "eye_right": 0.30,
@@ -121,7 +121,7 @@ POPULATION: dict[str, Usual] = {
         "head_roll": 0.0,
         "blink_rate": 17.0,
     }.items()
-} | {"head_yaw_band": Usual(0.0, 1.5), "head_pitch_band": Usual(0.0, 1.5)}
+} | {"head_yaw_band": Usual(0.0, 1.5, "population"), "head_pitch_band": Usual(0.0, 1.5, "population")}
 
 # Points that hardly move with expressions, and where they are in a face that looks straight ahead: x right, y down,
 # z away, in spans. From the astronaut portrait in scikit-image (NASA, public domain), made symmetric. Corners of the

@@ -14,7 +14,7 @@ from bah_mllm.core.stretches import TimeSpan
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["SPREAD_KNOWLEDGE", "Baseline", "CueEvent", "Side", "Track", "Usual", "in_order", "worded_event"]
+__all__ = ["SPREAD_KNOWLEDGE", "Baseline", "CueEvent", "Scope", "Side", "Track", "Usual", "in_order", "worded_event"]
 
 SPREAD_KNOWLEDGE = 0.8
 """How well word times are known that are only spread over a chunk: they are good to about a second."""
@@ -23,6 +23,7 @@ _AROUND_WORDS = ' ,.;:!\u2026"\u00ab\u00bb\u201c\u201d'
 _SHORTEST_S = 0.01
 
 Side = Literal["one", "both", "up", "down", "side"]
+Scope = Literal["participant", "population"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,10 +55,13 @@ class Usual:
     Args:
         centre: Median, in the unit of the signal.
         spread: Robust spread (1.4826 times the median absolute deviation), clamped to the population's range.
+        scope: ``participant``: found on this person; ``population``: a fixed value that stands in, as too little of the
+            signal was known.
     """
 
     centre: float
     spread: float
+    scope: Scope = "participant"
 
     def z(self, values: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " samples"]:
         """Return how many spreads values lie from the centre."""
@@ -74,8 +78,6 @@ class Baseline:
         n_videos: Videos it was pooled over.
         n_frames: Frames with a face among them.
         speech_s: Seconds of speech among them.
-        scope: ``participant``; ``population`` where too little was known of the person, who is then compared with
-            fixed values; single signals may be missing either way.
     """
 
     participant_id: str
@@ -83,7 +85,11 @@ class Baseline:
     n_videos: int = 0
     n_frames: int = 0
     speech_s: float = 0.0
-    scope: Literal["participant", "population"] = "population"
+
+    @property
+    def scope(self) -> Scope:
+        """Return ``participant`` where at least one signal is the person's own; each signal has a scope of its own."""
+        return "participant" if any(one.scope == "participant" for one in self.usual.values()) else "population"
 
 
 @dataclass(frozen=True, slots=True)

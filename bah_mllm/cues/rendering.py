@@ -21,6 +21,12 @@ _LINE_S = 10.0
 _CHARS_PER_TOKEN = 3.6  # of such lines in Whisper's vocabulary: 64 tokens took about 230 characters
 _WORDS_OF_STRENGTH = {1: "slightly", 2: "", 3: "strongly"}
 _LONG_ENOUGH_S = 0.6  # shorter events are given without a duration
+_USUAL = {  # figure of what is usual -> its modality, and how it is told
+    "pitch_hz": ("voice", "pitch {:.0f} Hz"),
+    "rate_syl_s": ("voice", "{:.1f} syllables/s"),
+    "pause_s": ("voice", "gaps of {:.1f}s between phrases"),
+    "blinks_per_min": ("face", "{:.0f} blinks/min"),
+}
 _ABSENCES = {"face": "face not visible", "voice": "no sound", "words": "no words", "body": "body not visible"}
 
 
@@ -113,13 +119,10 @@ def _absences(
 
 
 def _header(observation: Observation, modalities: Collection[str]) -> list[str]:
-    """Return one line on what is usual for the person, where it is known."""
-    usual = observation.usual
-    parts = []
-    if "voice" in modalities:
-        parts += [f"pitch {usual['pitch_hz']:.0f} Hz"] if "pitch_hz" in usual else []
-        parts += [f"{usual['rate_syl_s']:.1f} syllables/s"] if "rate_syl_s" in usual else []
-        parts += [f"gaps of {usual['pause_s']:.1f}s between phrases"] if "pause_s" in usual else []
-    if "face" in modalities and "blinks_per_min" in usual:
-        parts.append(f"{usual['blinks_per_min']:.0f} blinks/min")
-    return [f"usual for this person: {', '.join(parts)}"] if parts and observation.scope == "participant" else []
+    """Return one line on what is usual for the person, where it is known of this very person."""
+    parts = [
+        said.format(value)
+        for figure, (modality, said) in _USUAL.items()
+        if modality in modalities and (value := observation.own(figure)) is not None
+    ]
+    return [f"usual for this person: {', '.join(parts)}"] if parts else []

@@ -141,9 +141,9 @@ class Seen:
             return usual
         middle = float(np.percentile(known, face.PERCENTILES.get(name, 50)))
         if usual is None:
-            return Usual(middle, CLAMPS[name][1])
+            return Usual(middle, CLAMPS[name][1], "population")
         is_elsewhere = limit is not None and abs(middle - usual.centre) > limit
-        return Usual(middle, usual.spread) if is_shape or is_elsewhere else usual
+        return replace(usual, centre=middle) if is_shape or is_elsewhere else usual
 
     def centre(self, name: str, *, at_least: float | None = None) -> float:
         """Return the usual value of a signal that ``has`` knows, no less than a bound that keeps a divisor off 0."""

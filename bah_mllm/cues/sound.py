@@ -56,10 +56,10 @@ CLAMPS: dict[str, tuple[float, float]] = {
 # true rates are higher (Pellegrino, Coupe and Marsico 2011, Language 87: read English 6.2, French 7.2), for nuclei
 # that run together count once. loudness is relative already.
 POPULATION: dict[str, Usual] = {
-    "loudness": Usual(0.0, CLAMPS["loudness"][1]),
-    "syllable_rate": Usual(4.0, CLAMPS["syllable_rate"][1]),
-    "gap": Usual(float(np.log(0.49)), CLAMPS["gap"][1]),
-    "tremor": Usual(0.2, CLAMPS["tremor"][1]),
+    "loudness": Usual(0.0, CLAMPS["loudness"][1], "population"),
+    "syllable_rate": Usual(4.0, CLAMPS["syllable_rate"][1], "population"),
+    "gap": Usual(float(np.log(0.49)), CLAMPS["gap"][1], "population"),
+    "tremor": Usual(0.2, CLAMPS["tremor"][1], "population"),
 }
 
 # For how many seconds each must be known before it counts as the person's own; one gap counts as one second.

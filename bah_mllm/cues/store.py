@@ -7,14 +7,15 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bah_mllm.core.errors import DataError
 from bah_mllm.core.files import write_atomically
 from bah_mllm.core.reading import MAX_JSON_BYTES, Refusal, parse_json_as, read_json_as, read_text
-from bah_mllm.cues.records import CueEvent, in_order
+from bah_mllm.cues.baselines import POPULATION, usual_figures
+from bah_mllm.cues.records import CueEvent, Scope, in_order
 from bah_mllm.cues.signals import SignalSettings
 
 __all__ = ["EVENTS_SUFFIX", "Observation", "cue_paths", "digest_cues", "read_cues", "write_cues"]
@@ -32,9 +33,11 @@ class Observation(BaseModel):
         duration_s: Length of the video in seconds.
         absent: Modality to spans in seconds in which it could not be observed, with the reason as key: face not
             visible, no sound, no words.
-        usual: What is usual for the person, for the header of rendered text: ``pitch_hz``, ``rate_syl_s``,
-            ``pause_s``, ``blinks_per_min``; unknown ones are missing.
-        scope: Of the baseline: of the participant, or of the population.
+        usual: What events were compared with: ``pitch_hz``, ``rate_syl_s``, ``pause_s``, ``blinks_per_min``; unknown
+            ones are missing.
+        usual_scope: Whose each of these is: the participant's own, or a fixed value of the population. Where a file
+            does not say, what equals the population's value is the population's.
+        scope: ``participant`` where at least one signal is the person's own.
         problem: Why the video cannot be read; None where it can.
         settings: How its signals were measured.
     """
@@ -46,9 +49,22 @@ class Observation(BaseModel):
     duration_s: Annotated[float, Field(ge=0)]
     absent: dict[str, list[tuple[float, float]]] = Field(default_factory=dict)
     usual: dict[str, float] = Field(default_factory=dict)
-    scope: Literal["participant", "population"] = "population"
+    usual_scope: dict[str, Scope] = Field(default_factory=dict)
+    scope: Scope = "population"
     problem: str | None = None
     settings: SignalSettings = Field(default_factory=SignalSettings)
+
+    @model_validator(mode="after")
+    def _say_whose(self) -> Self:
+        """Fill in whose the figures are where a file does not say."""
+        fixed = usual_figures(POPULATION)
+        for figure, value in self.usual.items():
+            self.usual_scope.setdefault(figure, "population" if fixed.get(figure) == value else self.scope)
+        return self
+
+    def own(self, figure: str) -> float | None:
+        """Return what is usual for this very person; None where it is not known."""
+        return self.usual[figure] if self.usual_scope.get(figure) == "participant" else None
 
 
 class _Event(BaseModel):

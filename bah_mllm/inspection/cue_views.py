@@ -83,7 +83,11 @@ def show_cues(folder: Path, video_id: str, *, data: str | None, picture: Path, i
         picture,
         timeline,
         tracks={name: (track.t_s, track.values) for name, track in signals.tracks.items()},
-        usual={name: (one.centre, one.spread) for name, one in load_usual(folder, observation.participant_id).items()},
+        usual={
+            name: (one.centre, one.spread)
+            for name, one in load_usual(folder, observation.participant_id).items()
+            if one.scope == "participant"
+        },
     )
     return timeline_text(timeline)
 

@@ -19,7 +19,7 @@ from bah_mllm.core.files import make_folder, remove_leftovers, write_atomically
 from bah_mllm.core.records import Transcript, Video
 from bah_mllm.core.saying import say
 from bah_mllm.core.workers import worker_processes
-from bah_mllm.cues.baselines import pool_signals, save_baseline, usual_figures
+from bah_mllm.cues.baselines import pool_signals, save_baseline, scopes_of_figures, usual_figures
 from bah_mllm.cues.codes import CODES, undetectable
 from bah_mllm.cues.comb import COMB_CODES
 from bah_mllm.cues.events import find_events
@@ -191,7 +191,8 @@ def _observation(
         participant_id=video.participant_id,
         duration_s=signals.duration_s,
         absent={modality: spans for modality, spans in absent.items() if spans},
-        usual=usual_figures(baseline),
+        usual=usual_figures(baseline.usual),
+        usual_scope=scopes_of_figures(baseline.usual),
         scope=baseline.scope,
         problem=signals.problem,
         settings=settings.by(signals.backend),

@@ -312,7 +312,7 @@ def _head(figure: Figure, title: str, rows: Sequence[TimelineRow], *, has_segmen
     figure.text(left, 1 - 18 / height_px, shortened(title, 160), fontsize=11, va="center", parse_math=False)
     handles: list[Any] = []
     if has_usual:
-        handles.append(Patch(facecolor="#222222", alpha=0.15, label="usual (centre ± spread)"))
+        handles.append(Patch(facecolor="#222222", alpha=0.15, label="usual for this person (centre ± spread)"))
     if has_segments:
         handles.append(Patch(facecolor=_SEGMENT_COLOUR, alpha=0.5, edgecolor="#666666", label="annotated A/H"))
     for modality in dict.fromkeys(row.modality for row in rows):

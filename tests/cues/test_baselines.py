@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bah_mllm.cues import body, face
-from bah_mllm.cues.baselines import MINIMUM_S, pool
+from bah_mllm.cues.baselines import MINIMUM_S, is_own, pool
 from bah_mllm.cues.records import Track, Usual
 
 CLAMPS = {"height": (0.5, 2.0), "head_yaw": (1.0, 6.0)}
@@ -53,7 +53,7 @@ def test_unknown_samples_do_not_count():
 
 
 def test_a_signal_known_for_too_short_takes_the_population_or_is_left_out():
-    population = {"height": Usual(7.0, 1.5)}
+    population = {"height": Usual(7.0, 1.5, "population")}
     short, long = track(normal(5, 1, n=int(MINIMUM_S * 24) - 5)), track(normal(5, 1, n=int(MINIMUM_S * 24) + 5))
     assert usual_of(short, population=population) == population["height"]
     assert usual_of(short) is None
@@ -99,7 +99,7 @@ def test_the_baseline_says_what_it_was_made_from():
 
 @pytest.mark.parametrize("videos", [[], [{}], [{"height": track([])}], [{"height": track([np.nan] * 900)}]])
 def test_without_anything_known_the_baseline_is_the_population(videos):
-    population = {"height": Usual(7.0, 1.5)}
+    population = {"height": Usual(7.0, 1.5, "population")}
     baseline = pool("p1", videos, CLAMPS, population)
     assert baseline.scope == "population"
     assert baseline.usual == population
@@ -111,3 +111,21 @@ def test_population_values_lie_within_the_bounds_of_their_signal():
             lowest, highest = module.CLAMPS[name]
             assert lowest <= usual.spread <= highest
         assert all(0 < lowest < highest for lowest, highest in module.CLAMPS.values())
+
+
+def test_each_signal_says_whether_it_is_the_persons_own():
+    clamps = {"height": (0.5, 2.0), "weight": (0.5, 2.0)}
+    population = {"height": Usual(7.0, 1.5), "weight": Usual(5.0, 1.5)}
+    baseline = pool("p1", [{"height": track(normal(5, 1)), "weight": track(normal(5, 1, n=24))}], clamps, population)
+    assert {name: one.scope for name, one in baseline.usual.items()} == {
+        "height": "participant",
+        "weight": "population",
+    }
+    assert is_own(baseline, "height")
+    assert not is_own(baseline, "weight")
+
+
+def test_a_person_who_equals_the_population_is_still_known():
+    same = Usual(5.0, 0.5)
+    baseline = pool("p1", [{"height": track(np.full(2400, 5.0))}], CLAMPS, {"height": same})
+    assert is_own(baseline, "height")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -68,10 +69,40 @@ def test_what_could_not_be_seen_is_said_where_it_could_not() -> None:
 
 
 def test_what_is_usual_stands_above_once_and_only_where_it_is_the_persons() -> None:
-    usual = {"pitch_hz": 159.4, "rate_syl_s": 4.04, "blinks_per_min": 17.0}
+    usual = {"pitch_hz": 159.4, "rate_syl_s": 4.04, "blinks_per_min": 18.0}
     text = render_cues(observation(usual=usual, scope="participant"), [])
-    assert text.splitlines()[0] == "usual for this person: pitch 159 Hz, 4.0 syllables/s, 17 blinks/min"
+    assert text.splitlines()[0] == "usual for this person: pitch 159 Hz, 4.0 syllables/s, 18 blinks/min"
     assert render_cues(observation(usual=usual), []) == "nothing unusual"
+
+
+def test_what_stands_in_from_the_population_is_not_told_as_the_persons() -> None:
+    usual = {"rate_syl_s": 4.0, "pause_s": 0.49, "blinks_per_min": 22.0}
+    whose = {"rate_syl_s": "population", "pause_s": "population", "blinks_per_min": "participant"}
+    silent = observation(usual=usual, usual_scope=whose, scope="participant")
+    assert render_cues(silent, []).splitlines()[0] == "usual for this person: 22 blinks/min"
+    assert render_cues(silent, [], modalities=["voice"]) == "nothing unusual"
+
+
+def test_a_rate_of_the_persons_own_that_equals_the_populations_is_told() -> None:
+    own = observation(usual={"rate_syl_s": 4.0}, usual_scope={"rate_syl_s": "participant"}, scope="participant")
+    assert render_cues(own, []).splitlines()[0] == "usual for this person: 4.0 syllables/s"
+
+
+def test_files_with_one_scope_for_all_signals_are_read(tmp_path: Path) -> None:
+    write_cues(tmp_path, observation(), [])
+    _, about = cue_paths(tmp_path, "Videos/p/v.mp4")
+    earlier = json.loads(about.read_text())
+    del earlier["usual_scope"]
+    earlier |= {"usual": {"pitch_hz": 101.0, "rate_syl_s": 4.0, "blinks_per_min": 17.0}, "scope": "participant"}
+    about.write_text(json.dumps(earlier))
+    found = read_cues(tmp_path, "Videos/p/v.mp4")
+    assert found is not None
+    assert found[0].usual_scope == {
+        "pitch_hz": "participant",
+        "rate_syl_s": "population",
+        "blinks_per_min": "population",
+    }
+    assert render_cues(found[0], []).splitlines()[0] == "usual for this person: pitch 101 Hz"
 
 
 def test_cues_come_back_as_they_were_written(tmp_path: Path) -> None:

@@ -133,5 +133,5 @@ def test_wild_signals_give_valid_events_or_none(seed):
 
 def test_signals_without_anything_usual_are_passed_over():
     tracks = face_tracks(Person(), [Planted("body.tilt", 10.0, 11.5, {"roll": 14})], length_s=20, throw=[])
-    only_roll = Baseline("p1", {"head_roll": Usual(0.0, 1.0)}, scope="participant")
+    only_roll = Baseline("p1", {"head_roll": Usual(0.0, 1.0)})
     assert codes(found_in(tracks, only_roll)) == ["body.tilt"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bah_mllm.core.errors import DataError
-from bah_mllm.cues.baselines import load_usual, save_baseline
+from bah_mllm.cues.baselines import POPULATION, load_usual, save_baseline
 from bah_mllm.cues.perception import Sampling
 from bah_mllm.cues.records import Baseline, Track, Usual
 from bah_mllm.cues.signals import Signals, SignalSettings, load_signals, save_signals, signals_file
@@ -83,6 +83,18 @@ def test_what_is_usual_is_read_again_and_a_damaged_file_is_named(tmp_path):
     save_baseline(tmp_path, Baseline("p/1", {"pitch": Usual(2.0, 1.5)}, n_videos=1))
     assert load_usual(tmp_path, "p/1") == {"pitch": Usual(2.0, 1.5)}
     assert load_usual(tmp_path, "p2") == {}
+    rate = POPULATION["syllable_rate"]
+    save_baseline(tmp_path, Baseline("p/1", {"pitch": Usual(2.0, 1.5), "syllable_rate": rate}, n_videos=1))
+    assert load_usual(tmp_path, "p/1") == {"pitch": Usual(2.0, 1.5), "syllable_rate": rate}
+    (file,) = (tmp_path / "baselines").iterdir()
+    earlier = json.loads(file.read_text())
+    for one in earlier["usual"].values():
+        del one["scope"]
+    file.write_text(json.dumps(earlier | {"scope": "participant"}))
+    assert {name: one.scope for name, one in load_usual(tmp_path, "p/1").items()} == {
+        "pitch": "participant",
+        "syllable_rate": "population",
+    }
     (file,) = (tmp_path / "baselines").iterdir()
     file.write_text('{"usual": {"pitch": 1}}')
     with pytest.raises(DataError, match=r"usual\.pitch"):
