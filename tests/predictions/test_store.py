@@ -177,7 +177,7 @@ def test_a_manifest_without_data_is_read_and_one_with_data_keeps_its_keys(tmp_pa
     with RunStore(tmp_path, config={}, identity={}) as store:
         store.manifest.data = DataSeen(name="BAH", edition="v1", fingerprint="0" * 64)
     kept = json.loads((tmp_path / "run.json").read_text())
-    assert kept["data"] == {"name": "BAH", "edition": "v1", "fingerprint": "0" * 64}
+    assert kept["data"] == {"name": "BAH", "edition": "v1", "fingerprint": "0" * 64, "follows_links": False}
     (tmp_path / "run.json").write_text(json.dumps(kept | {"data": {}}))
     assert read_manifest(tmp_path).data == DataSeen(name=None, edition=None, fingerprint=None)
 
