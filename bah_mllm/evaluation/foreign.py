@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bah_mllm.core.errors import DataError
@@ -117,8 +118,36 @@ class ForeignRows:
         """Return the rows with videos named as in the mapping."""
         return replace(self, items=tuple(item._replace(video_id=ids[item.video_id]) for item in self.items))
 
+    def each_once(self) -> ForeignRows:
+        """Return the rows without those that repeat another.
+
+        Raises:
+            DataError: Two rows give one item different values; names both lines.
+        """
+        kept: dict[tuple[object, ...], ForeignItem] = {}
+        repeated: list[tuple[ForeignItem, ForeignItem]] = []
+        unit = self.table.unit
+        for item in self.items:
+            first = kept.setdefault((item.system, item.video_id, item.start, item.stop), item)
+            if first is item:
+                continue
+            if first.p != item.p:
+                raise DataError(
+                    f"{self.path}, {unit}s {first.line} and {item.line}: two values for {self._named(item)}: p = "
+                    f"{_score(first)} and p = {_score(item)}.",
+                    remedy="Keep the right one of the two; name systems in a column `system` where there are several.",
+                )
+            repeated.append((first, item))
+        if repeated:
+            first, item = repeated[0]
+            say(
+                f"note: {self.path}: {len(repeated):,} rows repeat another with the same value, such as {unit} "
+                f"{item.line} that of {first.line}; each item counts once."
+            )
+        return replace(self, items=tuple(kept.values()))
+
     def in_frames(self, span_of: FrameSpan) -> ForeignRows:
-        """Return rows about seconds as rows about frames.
+        """Return rows about seconds as rows about frames; those within one and the same frame as their mean.
 
         Args:
             span_of: Tells the frames shown during a span of a video.
@@ -126,7 +155,7 @@ class ForeignRows:
         Raises:
             DataError: A span ends beyond all that a video can be.
         """
-        items = []
+        found: dict[tuple[object, ...], list[ForeignItem]] = {}
         for item in self.items:
             assert item.start is not None
             assert item.stop is not None
@@ -135,8 +164,13 @@ class ForeignRows:
                 raise DataError(
                     f"{self.table.where(item.line)}: the span ends at frame {stop:,}.", remedy="Write times in seconds."
                 )
-            items.append(item._replace(start=start, stop=stop))
-        return replace(self, items=tuple(items), is_in_seconds=False)
+            key = (item.system, item.video_id, start, stop)
+            found.setdefault(key, []).append(item._replace(start=start, stop=stop))
+        n_merged = sum(len(items) - 1 for items in found.values())
+        if n_merged:
+            say(f"note: {self.path}: {n_merged:,} spans share their frames with another: such frames have the mean.")
+        items = tuple(_mean_item(items) for items in found.values())
+        return replace(self, items=items, is_in_seconds=False)
 
     def counted_from(self, first: int) -> ForeignRows:
         """Return rows about frames that the file counts from ``first`` with frames counted from 0.
@@ -159,21 +193,18 @@ class ForeignRows:
         return replace(self, items=tuple(items))
 
     def to_frame(self, *, system: str | None = None) -> pd.DataFrame:
-        """Return the rows as a table with the columns of the prediction schema, each item once.
+        """Return the rows as a table with the columns of the prediction schema.
 
         A missing score is kept as a failed row, never taken for a number. Participants are left empty: the labels know
         them.
 
         Args:
             system: Name for rows that name none; the file's stem where None.
-
-        Raises:
-            DataError: Two rows give one item different values; names both lines.
         """
         import pandas as pd
 
         name = system or self.path.name.removesuffix(".gz").rpartition(".")[0] or self.path.name
-        items = self._each_once(name)
+        items = self.items
         is_frame_level = self.level is Level.FRAME
         values: dict[str, Any] = dict.fromkeys(COLUMNS)
         values |= {
@@ -191,29 +222,14 @@ class ForeignRows:
         }
         return pd.DataFrame(values, columns=list(COLUMNS)).astype(rows_to_frame([]).dtypes)
 
-    def _each_once(self, system: str) -> Sequence[ForeignItem]:
-        """Return the rows without those that repeat another; refuse those that contradict another."""
-        kept: dict[tuple[object, ...], ForeignItem] = {}
-        repeated: list[tuple[ForeignItem, ForeignItem]] = []
-        for item in self.items:
-            first = kept.setdefault((item.system or system, item.video_id, item.start, item.stop), item)
-            if first is item:
-                continue
-            if first.p != item.p:
-                unit = self.table.unit
-                raise DataError(
-                    f"{self.path}, {unit}s {first.line} and {item.line}: two values for {_named(item)}: p = "
-                    f"{_score(first)} and p = {_score(item)}.",
-                    remedy="Keep the right one of the two; name systems in a column `system` where there are several.",
-                )
-            repeated.append((first, item))
-        if repeated:
-            first, item = repeated[0]
-            say(
-                f"note: {self.path}: {len(repeated):,} rows repeat another with the same value, such as "
-                f"{self.table.unit} {item.line} that of {first.line}; each item counts once."
-            )
-        return list(kept.values())
+    def _named(self, item: ForeignItem) -> str:
+        if item.start is None or item.stop is None:
+            return f"the video {item.video_id!r}"
+        if self.is_in_seconds:
+            return f"seconds {item.start:g} to {item.stop:g} of {item.video_id!r}"
+        is_one = item.stop == item.start + 1
+        span = f"frame {item.start:.0f}" if is_one else f"frames {item.start:.0f} to {item.stop:.0f}"
+        return f"{span} of {item.video_id!r}"
 
 
 def read_foreign(path: Path, *, system: str | None = None) -> pd.DataFrame:
@@ -236,7 +252,7 @@ def read_foreign(path: Path, *, system: str | None = None) -> pd.DataFrame:
             f"{path} gives spans in seconds, and which frames these are only the videos tell.",
             remedy="Judge the file with `bah-mllm evaluate --data`, or write start_frame, stop_frame.",
         )
-    return rows.to_frame(system=system)
+    return rows.each_once().to_frame(system=system)
 
 
 def _item(line: int, values: Mapping[str, Any], table: Table) -> ForeignItem:
@@ -272,11 +288,9 @@ def _with_frames_of_names(items: tuple[ForeignItem, ...], table: Table) -> tuple
     return tuple(found)
 
 
-def _named(item: ForeignItem) -> str:
-    if item.start is None or item.stop is None:
-        return f"the video {item.video_id!r}"
-    span = f"frame {item.start:.0f}" if item.stop == item.start + 1 else f"frames {item.start:.0f} to {item.stop:.0f}"
-    return f"{span} of {item.video_id!r}"
+def _mean_item(items: Sequence[ForeignItem]) -> ForeignItem:
+    known = [item.p for item in items if item.p is not None]
+    return items[0]._replace(p=fmean(known) if known else None)
 
 
 def _score(item: ForeignItem) -> str:

@@ -54,7 +54,7 @@ def read_foreign_rows(
             f"note: {path}: {len(names.by_ending):,} videos are known by the ending of their paths only, such as "
             f"{theirs!r}, taken for {names.ids[theirs]!r}."
         )
-    rows = rows.renamed(names.ids)
+    rows = rows.renamed(names.ids).each_once()
     if rows.is_in_seconds:
         rows = rows.in_frames(_Clocks(path, dataset, unknown).span)
     elif frames_from is None:

@@ -173,6 +173,19 @@ def test_spans_in_seconds_are_frames_by_the_times_of_the_file(bah: Call, tmp_pat
     assert (row["f1"], row["n"]) == (1.0, 60)
 
 
+def test_several_spans_within_one_frame_have_their_mean(bah: Call, tmp_path: Path, pristine_root: Path) -> None:
+    # a tool for sound that scores every 10 ms, over frames of 1/24 s
+    rows = [(IDS[0], k / 100, (k + 1) / 100, 0.2 if k % 2 else 0.4) for k in range(4)]
+    pd.DataFrame(rows, columns=["video_id", "start_s", "stop_s", "p"]).to_csv("sound.csv", index=False)
+    code, _, stderr = bah("import", "sound.csv", "--data", pristine_root, "--out", tmp_path / "run")
+    assert code == 0, stderr
+    (row,) = read_run(tmp_path / "run")
+    assert (row.start_frame, row.stop_frame) == (0, 1)
+    assert row.p_positive == pytest.approx(0.3)
+    (tmp_path / "twice.csv").write_text(f"video_id,start_s,stop_s,p\n{IDS[0]},0,0.01,0.2\n{IDS[0]},0.0,0.010,0.4\n")
+    assert "lines 2 and 3: two values for seconds 0 to 0.01" in refused(bah, tmp_path / "twice.csv", pristine_root)
+
+
 def test_seconds_without_the_video_are_refused(bah: Call, tmp_path: Path, data_root: Path) -> None:
     (data_root / IDS[0]).unlink()
     (tmp_path / "spans.csv").write_text(f"video_id,start_s,stop_s,p\n{IDS[0]},0,1,0.5\n")

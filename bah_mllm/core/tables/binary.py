@@ -9,7 +9,7 @@ from typing import Any
 
 from bah_mllm.core.errors import DataError, PrerequisiteError
 from bah_mllm.core.tables.columns import Layout, n_known
-from bah_mllm.core.tables.text import RawTable
+from bah_mllm.core.tables.text import RawRow, RawTable
 
 __all__ = ["excel_table", "json_table", "parquet_table"]
 
@@ -116,7 +116,9 @@ def excel_table(data: bytes, *, name: str) -> RawTable:
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # some programs write a size that is too small
-        rows = [(number, list(cells)) for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1)]
+        rows: list[RawRow] = [
+            (number, list(cells)) for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1)
+        ]
         book.close()
     except MemoryError:
         raise
@@ -126,4 +128,4 @@ def excel_table(data: bytes, *, name: str) -> RawTable:
     rows = [(number, cells) for number, cells in rows if any(cell not in (None, "") for cell in cells)]
     if not rows:
         return RawTable([], [], unit="row")
-    return RawTable(rows[0][1], rows[1:], unit="row")
+    return RawTable(list(rows[0][1]), rows[1:], unit="row")

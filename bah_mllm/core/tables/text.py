@@ -19,7 +19,7 @@ from bah_mllm.core.tables.columns import Layout, n_known, normal_name
 
 __all__ = ["RawRow", "RawTable", "decoded", "text_table"]
 
-RawRow = tuple[int, list[object]]
+RawRow = tuple[int, Sequence[object]]
 
 _SEPARATORS = (",", ";", "\t", "|")
 _MARKS = (
@@ -102,7 +102,8 @@ def text_table(text: str, layout: Layout, *, name: str) -> RawTable:
     if header is not None and lines:
         lines = lines[1:]
     n_columns = len(header) if header is not None else len(layout.columns)
-    rows, n_comments = [], 0
+    rows: list[RawRow] = []
+    n_comments = 0
     for number, cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
@@ -115,7 +116,7 @@ def text_table(text: str, layout: Layout, *, name: str) -> RawTable:
     notes = (f"{n_comments:,} lines that begin with # are comments",) if n_comments else ()
     return RawTable(
         header=header,
-        rows=[(number, list(cells)) for number, cells in rows],
+        rows=rows,
         unit="line",
         separates_by_comma=separator == ",",
         notes=notes,
@@ -191,11 +192,9 @@ def _cells(
         ) from None
 
 
-def _has_row_numbers(rows: Sequence[Sequence[str]], n_columns: int) -> bool:
+def _has_row_numbers(rows: Sequence[Sequence[object]], n_columns: int) -> bool:
     """Tell rows that begin with their number, of which the header knows nothing: R writes tables so."""
-    if not rows or any(len(cells) != n_columns + 1 or not cells[0].strip().isdecimal() for cells in rows):
+    if not rows or any(len(cells) != n_columns + 1 for cells in rows):
         return False
-    first = rows[0][0].strip()
-    if first not in ("0", "1"):
-        return False
-    return all(cells[0].strip() == str(number) for number, cells in enumerate(rows, start=int(first)))
+    numbers = [str(cells[0]).strip() for cells in rows]
+    return any(numbers == [str(first + k) for k in range(len(rows))] for first in (0, 1))
