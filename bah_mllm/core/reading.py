@@ -35,6 +35,7 @@ MAX_NUMBER = 2**63 - 1  # whole numbers beyond fit no array and no seed; TOML it
 MAX_TOML_BYTES = 2**20
 MAX_JSON_BYTES = 2**28
 _MAX_DEPTH = 100
+_MAX_PROBLEM_CHARS = 500
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LONG_NUMBER = re.compile(r"[0-9][0-9_]{1000}")
@@ -60,6 +61,8 @@ class Refusal(NamedTuple):
     def of(self, problem: str, *, line: int | None = None) -> BahError:
         """Return the error; ``line`` is counted from 1 within the text."""
         at = "" if line is None else f", line {self.first_line + line - 1}"
+        if len(problem) > _MAX_PROBLEM_CHARS:  # it quotes a name of any length
+            problem = f"{problem[:_MAX_PROBLEM_CHARS]} ..."
         return self.error(f"{self.where}{at}: {problem.rstrip('.')}.", remedy=self.remedy)
 
 

@@ -79,7 +79,7 @@ class Annotations:
             return None
         if key not in self._known:
             name = self._keys[key]
-            self._known[key] = _annotation(self._entries[name], where=f"{self._name}, {name}")
+            self._known[key] = _annotation(self._entries[name], where=f"{self._name}, {name[:200]}")
         return self._known[key]
 
 

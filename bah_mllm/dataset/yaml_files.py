@@ -83,7 +83,9 @@ class _Loader(yaml.CSafeLoader):
 
     def _aliased(self, event: yaml.AliasEvent) -> object:
         if event.anchor not in self._anchors:
-            raise self._error(event, f"alias *{event.anchor} without an anchor", "Get the file again from its source.")
+            raise self._error(
+                event, f"alias *{event.anchor[:200]} without an anchor", "Get the file again from its source."
+            )
         value, size = self._anchors[event.anchor]
         self._n_aliased += size
         if self._n_aliased > _MAX_ALIASED_VALUES:
@@ -144,7 +146,7 @@ class _Loader(yaml.CSafeLoader):
             if not isinstance(key, str | int | float | None):
                 raise self._error(start, "a key that is no plain value", "Write keys as text or numbers.")
             if key in entries:
-                raise self._error(start, f"the key {key!r} appears twice", "Keep one of the two entries.")
+                raise self._error(start, f"the key {str(key)[:200]!r} appears twice", "Keep one of the two entries.")
             entries[key] = self._value(self._next(), depth=depth + 1)
         return entries
 
@@ -152,7 +154,7 @@ class _Loader(yaml.CSafeLoader):
         name = tag.replace(_PREFIX, "!!")
         return self._error(
             event,
-            f"the tag {name!r} is not allowed in data",
+            f"the tag {name[:200]!r} is not allowed in data",
             "Remove the tag; of YAML's tags for Python only !!python/tuple is read.",
         )
 
@@ -296,7 +298,7 @@ class YamlEntries:
         for (key_text, _), start, stop in zip(starts, bounds, bounds[1:], strict=False):
             if key_text in blocks:
                 raise DataError(
-                    f"{self._path.name}, line {line}: the key {key_text!r} appears twice.",
+                    f"{self._path.name}, line {line}: the key {key_text[:200]!r} appears twice.",
                     remedy="Keep one of the two entries.",
                 )
             blocks[key_text] = _Block(start, stop, line)

@@ -65,6 +65,8 @@ def build_model(
             f"The model {name} ({variant}) has no option {', '.join(unknown)}.",
             remedy=f"Use its options: {', '.join(sorted(allowed)) or 'none'}.",
         )
+    if any(isinstance(dim, bool) or not isinstance(dim, int) or dim < 1 for dim in dims.values()):
+        raise ConfigError(f"Features are {dict(dims)} wide.", remedy="Give whole numbers from 1.")
     try:
         model: FeatureModel = model_class(dims, **options)
     except (ValueError, TypeError, IndexError, RuntimeError) as error:  # as PyTorch's layers refuse what they are given
