@@ -84,7 +84,7 @@ class _Loader(yaml.CSafeLoader):
     def _aliased(self, event: yaml.AliasEvent) -> object:
         if event.anchor not in self._anchors:
             raise self._error(
-                event, f"alias *{event.anchor[:200]} without an anchor", "Get the file again from its source."
+                event, f"alias *{str(event.anchor)[:200]} without an anchor", "Get the file again from its source."
             )
         value, size = self._anchors[event.anchor]
         self._n_aliased += size
