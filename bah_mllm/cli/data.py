@@ -49,7 +49,13 @@ def transcribe(
     model: Annotated[str, typer.Option(help="Name or path of a Whisper model; the paper took large-v3.")] = "large-v3",
     download: Annotated[bool, typer.Option("--download", help="Fetch a named model that is not here.")] = False,
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default="everything")] = None,
-    language: Annotated[str | None, typer.Option(help="en or fr.", show_default="told apart by the model")] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            help="Code or name of a language that the model knows (en, fr, de, german).",
+            show_default="told apart by the model",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     clean: Annotated[bool, typer.Option("--clean", help="Do not ask the model to write fillers down.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace words that are there already.")] = False,

@@ -103,15 +103,17 @@ class Transcript:
 
     Args:
         text: All of it, stripped.
-        language: ISO 639-1 code (``en``, ``fr``), or None where unknown.
+        language: ISO 639-1 code (``en``, ``fr``, ``de``; ``haw`` and ``yue`` have none), or None where unknown.
         chunks: Timed stretches, in order; empty where only the text is known.
         words: Timed words, in order; empty where no word times are known.
+        notes: What a reader must know of how they were heard; never their words.
     """
 
     text: str
     language: str | None = None
     chunks: tuple[Chunk, ...] = ()
     words: tuple[Word, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from bah_mllm.cues.repairs import Repair, RepairKind, Repairs, find_repairs
 from bah_mllm.cues.tokens import PAUSE_S, Token, tokens_of
 from bah_mllm.transcripts import timed_words
 
-__all__ = ["Analysis", "WordFlags", "analyse", "language_events", "word_flags"]
+__all__ = ["Analysis", "WordFlags", "analyse", "language_events", "why_not_looked_for", "word_flags"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,18 @@ def language_events(transcript: Transcript) -> list[CueEvent]:
         )
     ]
     return in_order(events)
+
+
+def why_not_looked_for(transcript: Transcript) -> str | None:
+    """Return why there can be no fillers, hedges or repetitions among some words; None where they are looked for."""
+    if not transcript.text:
+        return None
+    if not transcript.words and all(chunk.start_s is None for chunk in transcript.chunks):
+        return "the words have no times"
+    language = transcript.language or guess_language(plain(word.text) for word in timed_words(transcript))
+    if language in LANGUAGES:
+        return None
+    return "the language of the words is unknown" if language is None else f"no word lists for the language {language}"
 
 
 _LONG_SOUND_S, _VERY_LONG_SOUND_S = 0.6, 1.0  # "um" takes about 0.3 s

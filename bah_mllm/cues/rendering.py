@@ -21,6 +21,7 @@ _LINE_S = 10.0
 _CHARS_PER_TOKEN = 3.6  # of such lines in Whisper's vocabulary: 64 tokens took about 230 characters
 _WORDS_OF_STRENGTH = {1: "slightly", 2: "", 3: "strongly"}
 _LONG_ENOUGH_S = 0.6  # shorter events are given without a duration
+_NOT_LOOKED_FOR = {"words": "fillers, hedges and repetitions"}
 _USUAL = {  # figure of what is usual -> its modality, and how it is told
     "pitch_hz": ("voice", "pitch {:.0f} Hz"),
     "rate_syl_s": ("voice", "{:.1f} syllables/s"),
@@ -119,10 +120,15 @@ def _absences(
 
 
 def _header(observation: Observation, modalities: Collection[str]) -> list[str]:
-    """Return one line on what is usual for the person, where it is known of this very person."""
+    """Return a line on what is known to be usual for this very person, and one on what was not looked for."""
     parts = [
         said.format(value)
         for figure, (modality, said) in _USUAL.items()
         if modality in modalities and (value := observation.own(figure)) is not None
     ]
-    return [f"usual for this person: {', '.join(parts)}"] if parts else []
+    usual = [f"usual for this person: {', '.join(parts)}"] if parts else []
+    return usual + [
+        f"{_NOT_LOOKED_FOR.get(modality, modality)} not looked for: {why}"
+        for modality, why in observation.not_looked_for.items()
+        if modality in modalities
+    ]

@@ -33,6 +33,8 @@ class Observation(BaseModel):
         duration_s: Length of the video in seconds.
         absent: Modality to spans in seconds in which it could not be observed, with the reason as key: face not
             visible, no sound, no words.
+        not_looked_for: Modality to the reason why its events were not looked for, though it was there: ``words`` in a
+            language without word lists.
         usual: What events were compared with: ``pitch_hz``, ``rate_syl_s``, ``pause_s``, ``blinks_per_min``; unknown
             ones are missing.
         usual_scope: Whose each of these is: the participant's own, or a fixed value of the population. Where a file
@@ -48,6 +50,7 @@ class Observation(BaseModel):
     participant_id: str
     duration_s: Annotated[float, Field(ge=0)]
     absent: dict[str, list[tuple[float, float]]] = Field(default_factory=dict)
+    not_looked_for: dict[str, str] = Field(default_factory=dict)
     usual: dict[str, float] = Field(default_factory=dict)
     usual_scope: dict[str, Scope] = Field(default_factory=dict)
     scope: Scope = "population"

@@ -289,6 +289,7 @@ class Dataset:
             language=spoken.language or video.transcript.language,
             chunks=spoken.chunks,
             words=spoken.words,
+            notes=spoken.notes,
         )
 
     @property

@@ -24,19 +24,35 @@ from bah_mllm.dataset.yaml_files import load_yaml
 __all__ = ["chunked_transcript", "language_code", "read_chunks", "read_words", "repair_chunk_times", "write_words"]
 
 _WHISPER_WINDOW_S = 30.0
-_LANGUAGES = {"english": "en", "french": "fr"}  # the languages of BAH, as Whisper names them
+_WHISPER_NAMES = (  # the languages of Whisper, large-v3's 100
+    "english=en chinese=zh german=de spanish=es russian=ru korean=ko french=fr japanese=ja portuguese=pt "
+    "turkish=tr polish=pl catalan=ca dutch=nl arabic=ar swedish=sv italian=it indonesian=id hindi=hi "
+    "finnish=fi vietnamese=vi hebrew=he ukrainian=uk greek=el malay=ms czech=cs romanian=ro danish=da "
+    "hungarian=hu tamil=ta norwegian=no thai=th urdu=ur croatian=hr bulgarian=bg lithuanian=lt latin=la "
+    "maori=mi malayalam=ml welsh=cy slovak=sk telugu=te persian=fa latvian=lv bengali=bn serbian=sr "
+    "azerbaijani=az slovenian=sl kannada=kn estonian=et macedonian=mk breton=br basque=eu icelandic=is "
+    "armenian=hy nepali=ne mongolian=mn bosnian=bs kazakh=kk albanian=sq swahili=sw galician=gl "
+    "marathi=mr punjabi=pa sinhala=si khmer=km shona=sn yoruba=yo somali=so afrikaans=af occitan=oc "
+    "georgian=ka belarusian=be tajik=tg sindhi=sd gujarati=gu amharic=am yiddish=yi lao=lo uzbek=uz "
+    "faroese=fo haitian_creole=ht pashto=ps turkmen=tk nynorsk=nn maltese=mt sanskrit=sa luxembourgish=lb "
+    "myanmar=my tibetan=bo tagalog=tl malagasy=mg assamese=as tatar=tt hawaiian=haw lingala=ln hausa=ha "
+    "bashkir=ba javanese=jw sundanese=su cantonese=yue"
+)
+_LANGUAGES = {name.replace("_", " "): code for name, code in (entry.split("=") for entry in _WHISPER_NAMES.split())}
+_LONG_CODES = frozenset(code for code in _LANGUAGES.values() if len(code) > 2)  # without one of two letters
 
 Span = tuple[float | None, float | None]
 
 
 def language_code(name: object) -> str | None:
-    """Return the ISO 639-1 code of a language as Whisper names it, or None where it is unknown.
+    """Return the code of a language as Whisper names it (ISO 639-1, else 639-3), or None where it is unknown.
 
     >>> language_code("english"), language_code("fr"), language_code("klingon")
     ('en', 'fr', None)
     """
     text = name.strip().lower() if isinstance(name, str) else ""
-    return text if len(text) == 2 and text.isalpha() else _LANGUAGES.get(text)
+    is_code = (len(text) == 2 and text.isalpha()) or text in _LONG_CODES
+    return text if is_code else _LANGUAGES.get(text)
 
 
 def repair_chunk_times(spans: Sequence[Span]) -> list[Span]:
@@ -177,10 +193,12 @@ def read_words(path: Path) -> Transcript:
         raise DataError(
             f"{path.name}: 'text' or 'language' is no text.", remedy="Write them in quotes, or leave them out."
         )
+    notes = value.get("notes")
     return Transcript(
         text=clean_transcript(value.get("text") or "") or spoken,
         language=language_code(value.get("language")),
         words=tuple(words),
+        notes=tuple(note for note in notes if isinstance(note, str)) if isinstance(notes, list) else (),
     )
 
 
@@ -211,6 +229,7 @@ def write_words(path: Path, transcript: Transcript, *, source: str) -> None:
         "text": transcript.text,
         "language": transcript.language,
         "source": source,
+        **({"notes": list(transcript.notes)} if transcript.notes else {}),
         "words": [
             {"text": word.text, "start_s": round(word.start_s, 3), "stop_s": round(word.stop_s, 3)}
             for word in transcript.words

@@ -23,6 +23,7 @@ from bah_mllm.cues.baselines import pool_signals, save_baseline, scopes_of_figur
 from bah_mllm.cues.codes import CODES, undetectable
 from bah_mllm.cues.comb import COMB_CODES
 from bah_mllm.cues.events import find_events
+from bah_mllm.cues.language import why_not_looked_for
 from bah_mllm.cues.perception import Sampling
 from bah_mllm.cues.records import Baseline, CueEvent
 from bah_mllm.cues.signals import Signals, SignalSettings, load_signals, measure_signals, save_signals, signals_file
@@ -93,7 +94,7 @@ def extract_cues(
             if reader is not None and transcript is not None:
                 stated = read_statements(out, transcript, reader, video_id=video.video_id)
             events = find_events(seen, baseline, transcript, stated=stated)
-            write_cues(out, _observation(video, seen, baseline, settings, has_words=transcript is not None), events)
+            write_cues(out, _observation(video, seen, baseline, settings, transcript), events)
     _write_not_detectable(out, has_reader=reader is not None)
     say(f"cues of {len(looks):,} videos of {len(by_person):,} participants in {out}; {n_unreadable:,} cannot be read")
     return n_unreadable
@@ -177,20 +178,22 @@ def _transcript(dataset: Dataset, video: Video) -> Transcript | None:
 
 
 def _observation(
-    video: Video, signals: Signals, baseline: Baseline, settings: SignalSettings, *, has_words: bool
+    video: Video, signals: Signals, baseline: Baseline, settings: SignalSettings, transcript: Transcript | None
 ) -> Observation:
+    why_not = None if transcript is None else why_not_looked_for(transcript)
     whole = [(0.0, signals.duration_s)] if signals.duration_s else []
     absent = {
         "face": signals.spans_without("head_yaw", min_s=_MIN_ABSENT_S),
         "body": signals.spans_without("shoulder_width", min_s=_MIN_ABSENT_S),
         "voice": [] if signals.has_sound else whole,
-        "words": [] if has_words else whole,
+        "words": [] if transcript is not None else whole,
     }
     return Observation(
         video_id=video.video_id,
         participant_id=video.participant_id,
         duration_s=signals.duration_s,
         absent={modality: spans for modality, spans in absent.items() if spans},
+        not_looked_for={} if why_not is None else {"words": why_not},
         usual=usual_figures(baseline.usual),
         usual_scope=scopes_of_figures(baseline.usual),
         scope=baseline.scope,

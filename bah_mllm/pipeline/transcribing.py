@@ -54,7 +54,7 @@ def transcribe_videos(
         target: Root of a data set, a manifest, or a folder of videos.
         recogniser: Hears the words.
         split: Only this split.
-        language: ISO 639-1 code; None lets the model choose.
+        language: ISO 639-1 code or name; None lets the model choose among all that it knows.
         overwrite: Replace words that are there already, a person's corrections included.
 
     Raises:
@@ -104,6 +104,8 @@ def _transcribe(
         say(f"note: {video.video_id} has no sound that can be read: {error.problem.replace(str(video.path), '')}")
         return "n_unreadable"
     transcript = transcribe_cached(recogniser, audio, cache=_heard_before(), language=language)
+    for note in transcript.notes:
+        say(f"note: {video.video_id}: {note}")
     write_words(path, transcript, source=recogniser.source)
     return "n_written" if transcript.words else "n_silent"
 

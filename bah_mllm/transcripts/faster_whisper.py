@@ -70,6 +70,9 @@ class FasterWhisper(Recogniser):
         _, _, p = self._model.detect_language(audio=samples)
         return dict(p)
 
+    def _known_languages(self) -> Sequence[str]:
+        return tuple(self._model.supported_languages)
+
     def _pieces(
         self, samples: Float[np.ndarray, " samples"], clips: Sequence[TimeSpan], language: str, prompt: str | None
     ) -> Iterable[Piece]:

@@ -82,6 +82,12 @@ class OpenAIWhisper(Recogniser):
         _, p = self._model.detect_language(mel.to(self._model.device))
         return dict(p)
 
+    def _known_languages(self) -> Sequence[str]:
+        if not self._model.is_multilingual:
+            return ("en",)
+        names = import_optional("whisper.tokenizer", extra="asr", purpose=PURPOSE).LANGUAGES
+        return tuple(names)[: self._model.num_languages]
+
     def _pieces(
         self, samples: Float[np.ndarray, " samples"], clips: Sequence[TimeSpan], language: str, prompt: str | None
     ) -> Iterable[Piece]:

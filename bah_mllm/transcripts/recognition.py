@@ -1,7 +1,8 @@
 """Speech recognition with word times: openai-whisper and faster-whisper behind one interface.
 
 Voice activity comes first: the recogniser hears nothing but stretches of speech. On silence, noise and music it would
-make up text (and does: "1 oz. 1 oz. 2 oz." on an instrumental clip); here they give an empty transcript.
+make up text (and does: "1 oz. 1 oz. 2 oz." on an instrumental clip); here they give an empty transcript. Phrases that
+it repeats where nobody speaks are left out, with a note.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +23,8 @@ from bah_mllm.core.errors import BahError, ConfigError, PrerequisiteError
 from bah_mllm.core.loading import load_named
 from bah_mllm.core.records import Chunk, Transcript, Word
 from bah_mllm.core.stretches import TimeSpan
-from bah_mllm.dataset.spoken import read_words, write_words
+from bah_mllm.dataset.spoken import language_code, read_words, write_words
+from bah_mllm.transcripts.loops import HeardWord, find_loops
 from bah_mllm.transcripts.voice import SAMPLE_RATE_HZ, speech_spans
 
 if TYPE_CHECKING:
@@ -53,6 +57,7 @@ FILLER_PROMPTS: Mapping[str, str] = {
 _LISTENING_S = 28.0  # stretches are joined up to this length: Whisper hears 30 s at a time
 _JOIN_S = 2.0
 _PAD_S = 0.2
+_VERSION = 2  # of what is done with the words heard: 2 leaves loops out
 _STRAY_S = 0.3  # a word this far from any speech was made up
 
 PURPOSE = "speech recognition"
@@ -72,7 +77,8 @@ class Recogniser(ABC):
         device: ``auto`` takes a CUDA device where there is one.
         download: True fetches a named model that is not there; else it must be.
         keep_fillers: True shows the model a text with fillers first, so that it writes them down.
-        languages: ISO 639-1 codes among which the language is chosen where it is not given; at least one.
+        languages: ISO 639-1 codes among which the language is chosen where it is not given, at least one; None lets
+            the model choose among all that it knows.
 
     Raises:
         ConfigError: There is no language to choose from.
@@ -90,15 +96,15 @@ class Recogniser(ABC):
         device: str = "auto",
         download: bool = False,
         keep_fillers: bool = True,
-        languages: Sequence[str] = ("en", "fr"),
+        languages: Sequence[str] | None = None,
     ) -> None:
-        if not languages:
+        if languages is not None and not languages:
             raise ConfigError("No language to choose from.", remedy="Name at least one, for example `en`.")
         self.model_name = model
         self.device = device
         self.download = download
         self.keep_fillers = keep_fillers
-        self.languages = tuple(languages)
+        self.languages = None if languages is None else tuple(languages)
 
     @property
     def source(self) -> str:
@@ -111,12 +117,12 @@ class Recogniser(ABC):
 
         Args:
             audio: One channel at 16 kHz, values -1 to 1, shape (samples,).
-            language: ISO 639-1 code; None lets the model choose among ``languages``, from the first 30 s of speech. How
-                well it tells them apart is the model's own skill: small ones mistake synthetic voices.
+            language: ISO 639-1 code, or a name as Whisper has it; None lets the model choose, from the first 30 s of
+                speech. How well it tells them apart is the model's own skill: small ones mistake synthetic voices.
 
         Returns:
             Words in order, times in seconds from the start of the recording, and a chunk for each segment; without
-            text and language where nobody speaks.
+            text and language where nobody speaks. Notes say where repeated phrases were left out.
 
         Raises:
             PrerequisiteError: The package or the model is not there.
@@ -126,12 +132,15 @@ class Recogniser(ABC):
         speech = speech_spans(samples, SAMPLE_RATE_HZ)
         if not speech:
             return Transcript("")
-        if language is None:
+        if language is not None:
+            language = self._checked(language)
+        else:
             heard = np.concatenate([samples[_slice(span)] for span in speech])[: 30 * SAMPLE_RATE_HZ]
             language = self._language_of(heard)
         prompt = FILLER_PROMPTS.get(language) if self.keep_fillers else None
         clips = _clips(speech, len(samples) / SAMPLE_RATE_HZ)
-        return _transcript(self._pieces(samples, clips, language, prompt), speech, language)
+        pieces, notes = _without_loops(list(self._pieces(samples, clips, language, prompt)), speech)
+        return replace(_transcript(pieces, speech, language), notes=notes)
 
     @abstractmethod
     def load(self) -> None:
@@ -142,10 +151,25 @@ class Recogniser(ABC):
             ConfigError: There is no such model.
         """
 
+    def _checked(self, language: str) -> str:
+        code, known = language_code(language) or language, self._known_languages()
+        if known is not None and code not in known:
+            raise ConfigError(
+                f"The model {self.model_name} does not know the language {language!r}.",
+                remedy=f"Choose one of: {', '.join(known)}; or leave it out.",
+            )
+        return code
+
+    def _known_languages(self) -> Sequence[str] | None:
+        """Return the codes of the languages that the model knows; None where it does not say."""
+        return None
+
     def _language_of(self, samples: Float[np.ndarray, " samples"]) -> str:
-        if len(self.languages) == 1:
+        if self.languages is not None and len(self.languages) == 1:
             return self.languages[0]
         p = self._language_probabilities(samples)
+        if self.languages is None:
+            return max(p, key=lambda code: p[code])
         known = [code for code in self.languages if code in p]
         if not known:
             raise ConfigError(
@@ -203,7 +227,8 @@ def transcribe_cached(
         language: See ``Recogniser.transcribe``.
     """
     content = np.ascontiguousarray(audio, np.float32)
-    asked = f"{recogniser.source}\0{recogniser.model_name}\0{language}\0{','.join(recogniser.languages)}\0"
+    among = "all" if recogniser.languages is None else ",".join(recogniser.languages)
+    asked = f"{_VERSION}\0{recogniser.source}\0{recogniser.model_name}\0{language}\0{among}\0"
     digest = hashlib.sha256(asked.encode() + content.tobytes()).hexdigest()
     path = cache / f"{digest}.words.json"
     if path.is_file():
@@ -231,6 +256,19 @@ def _clips(speech: Sequence[TimeSpan], duration_s: float) -> list[TimeSpan]:
         else:
             clips.append((max(begin_s, clips[-1][1] if clips else 0.0), end_s))
     return clips
+
+
+def _without_loops(pieces: Sequence[Piece], speech: Sequence[TimeSpan]) -> tuple[list[Piece], tuple[str, ...]]:
+    """Return the pieces without phrases repeated where nobody speaks, and a note on each of these loops."""
+    loops = find_loops([HeardWord(*word) for piece in pieces for word in piece.words], speech)
+    made_up = {place for loop in loops for place in loop.made_up}
+    places = count()
+    kept = [Piece(tuple(word for word in piece.words if next(places) not in made_up)) for piece in pieces]
+    return kept, tuple(
+        f"{loop.n_repetitions} repetitions of a phrase from {loop.span[0]:.1f} to {loop.span[1]:.1f} s are left out: "
+        "nobody speaks there"
+        for loop in loops
+    )
 
 
 def _transcript(pieces: Iterable[Piece], speech: Sequence[TimeSpan], language: str) -> Transcript:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from bah_mllm.core.records import Chunk, Transcript, Word
-from bah_mllm.cues.language import language_events
+from bah_mllm.cues.language import language_events, why_not_looked_for
 from bah_mllm.cues.lexicons import LANGUAGES, guess_language, lexicon, plain
 from bah_mllm.dataset import demo_root
 from tests.cues.spoken import cues, given_up, said, spoken
@@ -221,3 +221,12 @@ def test_hostile_text_takes_seconds_and_raises_nothing(text):
     language_events(Transcript(text, "en", chunks=(Chunk(text, 0.0, None),)))
     language_events(Transcript(text, None, words=spoken(text)))
     assert time.process_time() - began < 4
+
+
+def test_without_word_lists_nothing_is_looked_for_and_that_is_said():
+    words = (Word("ich", 0.0, 0.2), Word("weiss", 0.2, 0.5))
+    assert why_not_looked_for(Transcript("ich weiss", "de", words=words)) == "no word lists for the language de"
+    assert why_not_looked_for(Transcript("I know", "en", words=words)) is None
+    assert why_not_looked_for(Transcript("I know", "en")) == "the words have no times"
+    assert why_not_looked_for(Transcript("xx yy", words=(Word("xx", 0, 1),))) == "the language of the words is unknown"
+    assert why_not_looked_for(Transcript("")) is None

@@ -130,3 +130,10 @@ def test_an_id_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
 
 def test_normal_blinking_is_not_told() -> None:
     assert render_cues(observation(), [event("face.blink", 3.0, 3.2)]) == "nothing unusual"
+
+
+def test_what_was_not_looked_for_is_said_and_not_silently_absent() -> None:
+    seen = observation(not_looked_for={"words": "no word lists for the language de"})
+    said = "fillers, hedges and repetitions not looked for: no word lists for the language de"
+    assert render_cues(seen, []).splitlines() == [said, "nothing unusual"]
+    assert render_cues(seen, [], modalities=["face"]) == "nothing unusual"

@@ -221,9 +221,16 @@ def test_language_is_the_likeliest_of_those_allowed(recogniser_name, checkpoint)
     assert opened(recogniser_name, checkpoint).transcribe(SAID, language="en").language == "en"
 
 
+def test_every_language_that_the_model_knows_can_be_asked_for_and_no_other(recogniser_name, checkpoint):
+    assert opened(recogniser_name, checkpoint).transcribe(SAID, language="german").language == "de"
+    with pytest.raises(ConfigError, match="does not know the language 'tlh'") as caught:
+        opened(recogniser_name, checkpoint).transcribe(SAID, language="tlh")
+    assert " de, " in caught.value.remedy
+
+
 def test_english_and_french_are_told_apart_by_what_is_said_first(recogniser_name, checkpoint, monkeypatch):
     """Stands in for a model that knows both, which no package carries: it takes high voices for French."""
-    recogniser, heard = opened(recogniser_name, checkpoint), []
+    recogniser, heard = opened(recogniser_name, checkpoint, languages=("en", "fr")), []
 
     def high_is_french(samples):
         heard.append(samples)
@@ -359,7 +366,8 @@ def test_words_are_kept_where_somebody_speaks_and_put_together():
     ((start_s, stop_s),) = speech_spans(sound, RATE_HZ)
     heard = Counting("m").transcribe(sound)
     assert heard.text == "twenty-five early late"
-    assert heard.language == "fr"  # German is likelier, but not among those to choose from
+    assert heard.language == "de"
+    assert Counting("m", languages=("en", "fr")).transcribe(sound).language == "fr"  # not among those to choose from
     assert [(word.start_s, word.stop_s) for word in heard.words] == [(1.2, 1.9), (1.2, 2.0), (3.7, stop_s)]
     assert start_s == pytest.approx(1.0, abs=0.1)
 
