@@ -8,7 +8,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import av
 import numpy as np
 
 from bah_mllm.dataset import demo_root
-from bah_mllm.predictions import read_run
+from bah_mllm.predictions import read_journal, read_run
 from supervised.light.predict import load_trained
 from tests.supervised.conftest import write_planted
 
@@ -125,6 +126,49 @@ def _heard(out: Path) -> Any:
     return {path.name: json.loads(path.read_text()) for path in out.parent.joinpath("heard").glob("*.words.json")}
 
 
+def _rows_kept(out: Path) -> Collection[object]:
+    return {row.key for row in read_journal(out / "predictions.jsonl") if not row.status.is_failure}
+
+
+def _rows_kept_once(out: Path) -> Collection[object]:
+    keys = [row.key for row in read_journal(out / "predictions.jsonl")]
+    journal = out / "predictions.jsonl"
+    n_lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
+    assert n_lines == len(keys), "a row was asked for twice"
+    return set(keys)
+
+
+def _features_kept(out: Path) -> Collection[object]:
+    index, whole = out / "face-tiny" / "index.jsonl", []
+    for line in index.read_bytes().splitlines() if index.exists() else ():
+        with suppress(ValueError):  # a line that a kill tore
+            whole.append(json.loads(line)["video_id"])
+    assert len(set(whole)) == len(whole), "a video was done twice"
+    return set(whole)
+
+
+def _signals_kept(out: Path) -> Collection[object]:
+    return {path.name for path in out.rglob("*.npz")}
+
+
+def _words_kept(out: Path) -> Collection[object]:
+    return {path.name for path in out.parent.rglob("*.words.json")}
+
+
+def _epochs_kept(out: Path) -> Collection[object]:
+    logs = {log.parent.name: log.read_text().splitlines()[1:] for log in out.glob("seed-*/log.csv")}
+    return {(seed, line.split(",")[0]) for seed, lines in logs.items() for line in lines}
+
+
+def _seeds_kept(out: Path) -> Collection[object]:
+    record = out / "train.json"
+    return set(json.loads(record.read_text())["validation"]) if record.exists() else set()
+
+
+def _targets_kept(out: Path) -> Collection[object]:
+    return _rows_kept(out) | {path.parent.name for path in out.glob("targets/*/result.json")}
+
+
 @dataclass(frozen=True)
 class Writer:
     """A command that writes.
@@ -132,10 +176,12 @@ class Writer:
     Args:
         arguments: From the inputs and where to write.
         results: What it left, as plain values that do not depend on how often it was interrupted.
+        kept: Names of the pieces of work that are done so far, which must never become fewer; also of a killed start.
     """
 
     arguments: Callable[[World, Path], Sequence[object]]
     results: Callable[[Path], Any]
+    kept: Callable[[Path], Collection[object]] = lambda out: set(_digests(out, "*.json"))
 
 
 def _transcribe(world: World, out: Path) -> list[object]:
@@ -153,13 +199,17 @@ WRITERS = {
             *("--prompt", "transcript_def1", "--window", 12, "--batch", 1, "--out", out),
         ],
         _rows,
+        _rows_kept_once,
     ),
-    "cues": Writer(lambda world, out: ["cues", "extract", world.videos, "--face-hz", 2, "--out", out], _cued),
+    "cues": Writer(
+        lambda world, out: ["cues", "extract", world.videos, "--face-hz", 2, "--out", out], _cued, _signals_kept
+    ),
     "features": Writer(
         lambda world, out: [
             *("features", world.videos, "--visual", "tiny", "--random-weights", "--detect-every", 24, "--out", out),
         ],
         _featured,
+        _features_kept,
     ),
     "train-fusion": Writer(
         lambda world, out: [
@@ -167,14 +217,16 @@ WRITERS = {
             *("--data", world.planted, "--features", world.features, "--out", out),
         ],
         _trained,
+        _epochs_kept,
     ),
-    "train-light": Writer(lambda world, out: [*LIGHT.split(), "--seeds", "0:3", "--out", out], _fitted),
+    "train-light": Writer(lambda world, out: [*LIGHT.split(), "--seeds", "0:3", "--out", out], _fitted, _seeds_kept),
     "adapt": Writer(
         lambda world, out: [
             *(*ADAPTED.split(), "--set", "loop.epochs=3"),
             *("--data", world.planted, "--features", world.features, "--out", out),
         ],
         _adapted,
+        _targets_kept,
     ),
     "predict": Writer(
         lambda world, out: [
@@ -182,8 +234,9 @@ WRITERS = {
             *("--data", world.planted, "--features", world.features, "--out", out),
         ],
         _rows,
+        _rows_kept,
     ),
-    "transcribe": Writer(_transcribe, _heard),
+    "transcribe": Writer(_transcribe, _heard, _words_kept),
     "import": Writer(lambda world, out: ["import", world.folder / "theirs.csv", "--out", out], _rows),
     "evaluate": Writer(
         lambda world, out: [
