@@ -31,7 +31,12 @@ def check_json_path(json_path: str | None) -> None:
 
 
 def write_json(value: object, json_path: str) -> None:
-    """Write a value as JSON to a file, or to stdout where the path is ``-``."""
+    """Write a value as JSON to a file, or to stdout where the path is ``-``.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
+    check_json_path(json_path)
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if json_path == "-":
         # Such characters stand in strings only, where an escape is the same value.

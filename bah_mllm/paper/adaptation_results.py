@@ -149,7 +149,7 @@ def join_methods(records: Mapping[str, AdaptRecord], people: Mapping[str, Mappin
         failed={method: record.failed for method, record in records.items() if record.failed},
         summary=summarise(metrics, people, [*METHODS, *TRIVIAL]),
         targets=targets,
-        paper=None if first.data.is_synthetic else _printed(targets),
+        paper=None if first.data.is_synthetic or first.data.edition is None else _printed(targets),
     )
 
 

@@ -312,9 +312,12 @@ def _refuse_strange(name: str, kind: Kind, request: ExperimentRequest) -> None:
             raise ConfigError(f"The experiment {name} takes no {option}.", remedy=f"Leave {option} out.")
     if kind.settings is None:
         return
+    from bah_mllm.pipeline.config import flag_of
+
+    own = [one.metadata["option"] for one in fields(request) if one.name in kind.options]
+    taken = [*map(flag_of, kind.settings), *own]
     for setting, value in sorted(request.settings.items()):
         if value not in (None, []) and setting not in kind.settings:
             raise ConfigError(
-                f"The experiment {name} takes no {setting}.",
-                remedy="Give --data, --split, --features, --seeds or --set.",
+                f"The experiment {name} takes no {flag_of(setting)}.", remedy=f"Give only: {', '.join(taken)}."
             )

@@ -12,7 +12,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from bah_mllm.core.errors import BahError, ConfigError
-from bah_mllm.core.loading import load_named
+from bah_mllm.core.loading import load_object
 from bah_mllm.core.notes import SYNTHETIC
 from bah_mllm.core.records import Unanswered
 from bah_mllm.core.saying import say
@@ -20,7 +20,7 @@ from bah_mllm.dataset import Dataset, dataset_and_split
 from bah_mllm.evaluation import Result
 from bah_mllm.paper.experiments import Experiment, ExperimentRequest, Outcome
 from bah_mllm.paper.fusion_arms import Arm, train_and_predict
-from bah_mllm.paper.published import published_results
+from bah_mllm.paper.published import is_the_papers, published_results
 from bah_mllm.pipeline.judging import evaluate
 from bah_mllm.report.headings import HEADINGS
 from bah_mllm.report.markup import Table
@@ -107,7 +107,7 @@ def fusion_table(name: str, experiment: Experiment, request: ExperimentRequest) 
     """
     dataset, split = dataset_and_split(request.data, request.split)
     store, out = FeatureStore(request.features), request.out(OUT)
-    judged = _judge_arms(experiment, request, store, has_paper=_is_the_papers(dataset, split))
+    judged = _judge_arms(experiment, request, store, has_paper=is_the_papers(dataset, split))
     notes = notes_on(dataset, store, [line.arm.recipe for line in judged.lines if line.results])
     record = {
         "experiment": name,
@@ -137,16 +137,12 @@ def under_notes(notes: Sequence[str], markdown: str) -> str:
     return "".join(f"**{note}.**\n\n" for note in notes) + markdown
 
 
-def _is_the_papers(dataset: Dataset, split: str | None) -> bool:
-    """Return whether the paper's numbers are about such videos: BAH in its layout, its test split, real people."""
-    return dataset.kind in ("bah", "split-files") and not dataset.is_synthetic and split == "test"
-
-
 def _judge_arms(experiment: Experiment, request: ExperimentRequest, store: FeatureStore, *, has_paper: bool) -> _Judged:
     lines: list[_Line] = []
     anchors: Sequence[Result] = ()
     problem: BahError | None = None
-    arms_of = load_named({"arms": experiment.arms or ""}, "arms", kind="arms")
+    assert experiment.arms is not None
+    arms_of = load_object(experiment.arms)
     judge = partial(
         evaluate,
         data=request.data,

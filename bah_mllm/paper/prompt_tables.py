@@ -16,8 +16,8 @@ from bah_mllm.core.saying import say
 from bah_mllm.engines import ENGINE_FOR_DATA, ENGINES
 from bah_mllm.evaluation import Evaluation, Result
 from bah_mllm.paper.experiments import Experiment, ExperimentRequest, Outcome
-from bah_mllm.paper.published import published_beside, published_results
-from bah_mllm.pipeline.config import load_run_config
+from bah_mllm.paper.published import is_the_papers, published_beside, published_results
+from bah_mllm.pipeline.config import flag_of, load_run_config
 from bah_mllm.pipeline.gathering import gather
 from bah_mllm.pipeline.judging import judge, print_judged
 from bah_mllm.pipeline.zero_shot import run
@@ -76,8 +76,8 @@ def prompt_table(name: str, experiment: Experiment, request: ExperimentRequest) 
     summary = run(load_run_config(flags, request.config_file))
     gathered = gather([summary.folder])
     evaluation = judge(gathered, n_draws=request.n_draws, unanswered=request.unanswered)
-    if gathered.dataset.is_synthetic:
-        experiment = replace(experiment, source=None)  # the paper's numbers are about people
+    if not is_the_papers(gathered.dataset, gathered.split):
+        experiment = replace(experiment, source=None)
     lines = _lines(experiment, evaluation)
     table, notes = [line.to_json() for line in lines], gathered.notes
     published = published_beside(gathered.dataset.edition)
@@ -107,10 +107,14 @@ def _with_fixed(name: str, experiment: Experiment, flags: Mapping[str, Any]) -> 
         given = flags.get(setting)
         if given not in (None, [], value):
             raise ConfigError(
-                f"The experiment {name} has {setting} = {value}, but {given} is asked for.",
+                f"The experiment {name} has {flag_of(setting)} {_told(value)}, but {_told(given)} is asked for.",
                 remedy="Leave that flag out, or use `bah-mllm experiment prompts`.",
             )
     return {**flags, **fixed}
+
+
+def _told(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _lines(experiment: Experiment, evaluation: Evaluation) -> list[_Line]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from bah_mllm.dataset import Dataset
 from bah_mllm.evaluation import Result
 
 __all__ = ["PublishedCell", "published_beside", "published_cells", "published_results", "read_table", "statement"]
@@ -98,6 +99,11 @@ def published_cells(
         for cell in published_results()
         if (cell.edition, cell.level, cell.family, cell.system) == wanted
     }
+
+
+def is_the_papers(dataset: Dataset, split: str | None) -> bool:
+    """Return whether the paper's numbers are about such videos: BAH in its layout, its test split, real people."""
+    return dataset.kind in ("bah", "split-files") and not dataset.is_synthetic and split == "test"
 
 
 def published_beside(edition: str | None) -> Callable[[Result], Mapping[str, float]] | None:

@@ -24,6 +24,7 @@ __all__ = [
     "CueModality",
     "RunConfig",
     "Unset",
+    "flag_of",
     "load_run_config",
     "project_settings",
 ]
@@ -67,7 +68,7 @@ class RunConfig(BaseModel):
     ] = ("120",)
     data: Annotated[
         str | None,
-        Field(description="Data set root, manifest (CSV, Parquet) or folder of videos."),
+        Field(description="Data set root, manifest (a table) or folder of videos."),
         Unset("the demo set"),
     ] = None
     follow_links: Annotated[
@@ -194,7 +195,7 @@ class RunConfig(BaseModel):
             if twice:
                 raise ConfigError(
                     f"The {OPTION_OF_SETTING[name]} {sorted(twice)[0]!r} is given twice.",
-                    remedy=f"Give each {_flag(name)} once.",
+                    remedy=f"Give each {flag_of(name)} once.",
                 )
         return self
 
@@ -223,7 +224,7 @@ def load_run_config(flags: Mapping[str, Any], config_file: Path | None = None) -
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        where = f"{name} in {origin[name]}" if origin.get(name) else _flag(name)
+        where = f"{name} in {origin[name]}" if origin.get(name) else flag_of(name)
         what = "is not a setting" if first["type"] == "extra_forbidden" else str(first["msg"])
         raise ConfigError(
             f"{where}: {what} (got {shortened(first.get('input'))}).",
@@ -231,7 +232,8 @@ def load_run_config(flags: Mapping[str, Any], config_file: Path | None = None) -
         ) from None
 
 
-def _flag(setting: str) -> str:
+def flag_of(setting: str) -> str:
+    """Return the option of a setting, as on the command line."""
     return "--" + OPTION_OF_SETTING.get(setting, setting).replace("_", "-")
 
 

@@ -77,8 +77,8 @@ def test_own_prompts_make_a_table_without_the_papers_columns(bah: Call, pristine
     ("name", "more", "problem"),
     [
         ("table99", (), "table99"),
-        ("table20", ("--window", "16"), "windows"),
-        ("table21", ("--level", "frame"), "level"),
+        ("table20", ("--window", "16"), "--window"),
+        ("table21", ("--level", "frame"), "--level"),
     ],
 )
 def test_what_a_table_fixes_cannot_be_changed(
