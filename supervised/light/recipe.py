@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from supervised.training.recipe import TrainingRecipe
 
-__all__ = ["AVERAGE", "FIXED", "FeatureGroup", "LightRecipe", "MemberName"]
+__all__ = ["AVERAGE", "FIXED", "PRIOR", "FeatureGroup", "LightRecipe", "MemberName"]
 
 MemberName = Literal[
     "tfidf",
@@ -23,7 +23,8 @@ MemberName = Literal[
 FeatureGroup = Literal["shape", "language", "sentiment", "cues"]
 
 AVERAGE = "average"
-FIXED = frozenset({"question_prior", "cue_count"})
+PRIOR = "question_prior"
+FIXED = frozenset({PRIOR, "cue_count"})
 """Members whose probabilities are not calibrated: a table of shares, and a rule that sees no labels."""
 
 

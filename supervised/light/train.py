@@ -23,7 +23,7 @@ from supervised.light.examples import Examples, embedder, read_examples
 from supervised.light.importances import Importance, importances
 from supervised.light.members import MEMBERS, FittedMember
 from supervised.light.predict import MODEL, Trained, save_trained
-from supervised.light.recipe import AVERAGE, LightRecipe
+from supervised.light.recipe import AVERAGE, PRIOR, LightRecipe
 from supervised.training.requests import TrainRequest
 
 __all__ = ["REPORT", "LightReport", "cross_validate", "train_for_seed", "train_light"]
@@ -138,21 +138,31 @@ def train_light(
 def train_for_seed(
     recipe: LightRecipe, request: TrainRequest, dataset: Dataset, folder: Path, seed: int
 ) -> dict[str, float]:
-    """Train with one seed, for the training command, and return the average's metrics (``oof_auroc`` ...)."""
+    """Train with one seed, for the training command, and return its out-of-fold metrics.
+
+    These are the average's (``oof_auroc`` ...) and, beside each, the question prior's on the same folds
+    (``oof_prior_auroc`` ...), where the recipe has it among its members.
+    """
     if (folder / REPORT).exists():  # written last, and only the same recipe and data get here: nothing to do
         say("  fitted before")
-        return _average_of(_read_report(folder / REPORT)["metrics"])
+        return _figures_of(_read_report(folder / REPORT)["metrics"])
     report = train_light(recipe, dataset, folder, cues=request.cues, seed=seed)
     for name, metrics in report.metrics.items():
-        figures = ", ".join(
-            f"{key} {value:.4f}"
-            for key in ("auroc", "auroc_within_question", "f1", "wf1", "brier", "ece")
-            if (value := metrics[key]) is not None
-        )
-        say(f"  {name}, out of fold: {figures}")
+        say(f"  {name}, out of fold: {_told_figures(metrics, {} if name == PRIOR else report.metrics.get(PRIOR, {}))}")
     for line in report.notes:
         say(f"  {line}")
-    return _average_of(report.metrics)
+    return _figures_of(report.metrics)
+
+
+def _told_figures(metrics: Mapping[str, float | None], prior: Mapping[str, float | None]) -> str:
+    """Return the figures of a member, each with that of the question prior on the same folds beside it."""
+    figures = []
+    for key in ("auroc", "auroc_within_question", "f1", "macro_f1", "wf1", "brier", "ece"):
+        value, beside = metrics[key], prior.get(key)
+        if value is not None:
+            has_prior = beside is not None and key != "auroc_within_question"  # which the prior does not know
+            figures.append(f"{key} {value:.4f}" + (f" (prior {beside:.4f})" if has_prior else ""))
+    return ", ".join(figures)
 
 
 def _read_report(path: Path) -> dict[str, Any]:
@@ -161,8 +171,15 @@ def _read_report(path: Path) -> dict[str, Any]:
     return report
 
 
-def _average_of(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str, float]:
-    return {f"oof_{key}": value for key, value in metrics[AVERAGE].items() if value is not None}
+def _figures_of(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str, float]:
+    """Return the average's out-of-fold metrics (``oof_auroc``), each followed by the question prior's on the folds."""
+    prior = metrics.get(PRIOR, {})
+    return {
+        f"{name}{key}": value
+        for key in metrics[AVERAGE]
+        for name, of in (("oof_", metrics[AVERAGE]), ("oof_prior_", prior))
+        if (value := of.get(key)) is not None
+    }
 
 
 def _labelled_examples(

@@ -154,7 +154,13 @@ def test_the_training_command_gets_the_averages_out_of_fold_metrics(people, reci
     found = train_for_seed(recipe(n_folds=3), TrainRequest(None, tmp_path, tmp_path), people, tmp_path, 0)
     report = json.loads((tmp_path / "report.json").read_text())
     assert found["oof_auroc"] == report["metrics"]["average"]["auroc"]
-    assert "question_prior, out of fold: auroc" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "question_prior, out of fold: auroc" in said
+    prior = report["metrics"]["question_prior"]
+    assert found["oof_prior_auroc"] == prior["auroc"]
+    average = next(line for line in said.splitlines() if line.startswith("  average, out of fold"))
+    for name in ("auroc", "f1", "macro_f1"):
+        assert f"{name} {report['metrics']['average'][name]:.4f} (prior {prior[name]:.4f})" in average
 
 
 def test_a_seed_that_is_done_is_not_fitted_again(people, recipe, tmp_path, capsys):
