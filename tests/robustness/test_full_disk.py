@@ -45,6 +45,25 @@ def fill(disk: Path, spare: int) -> Path:
     return filler
 
 
+@pytest.mark.parametrize("name", ["cues", "features", "adapt"])
+def test_a_full_disk_is_told_also_by_workers(
+    name: str, world: World, whole: Callable[[str], Whole], disk: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole(name)
+    out, cache = disk / "out", disk / "cache"
+    arguments = [*WRITERS[name].arguments(world, out), "--workers", 2]
+    filler = fill(disk, int(expected.n_bytes * 0.4) // PAGE * PAGE)
+    capfd.readouterr()
+    assert call(arguments, cache) == 2
+    stderr = capfd.readouterr().err
+    assert " is full: " in stderr
+    assert "Traceback" not in stderr
+    assert not list(disk.rglob("*.tmp"))
+    filler.unlink()
+    assert call(arguments, cache) == 0, capfd.readouterr().err
+    assert WRITERS[name].results(out) == expected.results
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
 @pytest.mark.parametrize("name", list(WRITERS))
 def test_a_full_disk_is_told_and_the_same_command_goes_on_once_there_is_room(
