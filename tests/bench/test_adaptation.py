@@ -71,6 +71,7 @@ def test_no_seeds_are_refused(bah):
     assert "names no seeds" in err
 
 
+@pytest.mark.slow
 def test_a_bench_repeats(tmp_path):
     first, second = (gains("T2", tmp_path / str(n), "nrc") for n in range(2))
     assert first == second

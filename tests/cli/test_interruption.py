@@ -46,6 +46,7 @@ def test_a_command_that_is_still_being_made_ends_without_a_traceback(moment: str
     assert (ended.returncode, ended.stdout) == (CODES[name], "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(CODES))
 def test_a_run_saves_what_is_done_and_goes_on(name: str, pristine_root: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.json"

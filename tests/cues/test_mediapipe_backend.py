@@ -154,6 +154,7 @@ def scores(found, minutes):
     }
 
 
+@pytest.mark.slow
 def test_planted_cues_of_two_demo_videos_are_found_quietly(capfd):
     pytest.importorskip("mediapipe")
     found, minutes = events_by_video([demo_path(FIRST), demo_path(SECOND)])

@@ -132,6 +132,7 @@ def test_the_face_is_found_and_its_cues_show_in_a_few_videos(face_of, events):
             assert is_there(face, event) or event["code"] in {"body.shake", "body.nod"}, (video_id, event)
 
 
+@pytest.mark.slow
 def test_the_mouth_moves_while_speaking_and_rests_in_pauses(face_of, events, words):
     for name in SUBSET:
         video_id = next(v for v in events if name in v)

@@ -203,6 +203,7 @@ for model in ("someone/tiny", "someone/absent"):
 """
 
 
+@pytest.mark.slow
 def test_a_hub_model_is_taken_from_the_cache_and_its_commit_recorded(tmp_path, checkpoints):
     commit = "0123456789abcdef0123456789abcdef01234567"
     folder = tmp_path / "models--someone--tiny"

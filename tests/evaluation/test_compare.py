@@ -115,4 +115,4 @@ def test_one_system_alone_is_refused_and_json_holds_no_nan():
     found = compare(system("a", seed=1, gain=1) + system("b", seed=1, gain=1, videos=3))
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert plain["pairs"][0]["agreement"]["share_equal"] == 1.0
-    assert plain["lines"][0] == {"system": "a", "window_frames": None, "aggregation": "video"}
+    assert plain["lines"][0] == {"system": "a", "window_frames": None, "aggregation": "video", "n_unanswered": 0}

@@ -154,6 +154,7 @@ def test_the_papers_numbers_do_not_stand_beside_the_demo_set_other_splits_or_oth
     assert "paper" not in text
 
 
+@pytest.mark.slow
 def test_table_14_measures_cost_beside_the_papers(tmp_path: Path, paper_root: tuple[Path, Path]) -> None:
     found = table("table14", paper_root, tmp_path / "out", "--window", "8", overrides=())
     assert found["trainable_parameters"] == pytest.approx(5_001_378, rel=0.01)

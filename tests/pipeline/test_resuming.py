@@ -102,7 +102,7 @@ def test_killed_at_random_moments_a_run_ends_with_exactly_the_rows_of_an_uninter
 
 def test_the_same_command_finds_the_folder_that_the_release_before_gave_it() -> None:
     """The digest was printed by 0.1.0: a setting that decides nothing must not change where a run lies."""
-    assert prepare(RunConfig(engine="scripted")).folder.name == "demo-test-frame-scripted-06394d6611"
+    assert prepare(RunConfig(engine="video-llava")).folder.name == "demo-test-frame-video-llava-6faf8f748d"
 
 
 def test_a_refused_start_leaves_no_folder_that_blocks_the_corrected_command(

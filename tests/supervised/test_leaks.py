@@ -26,6 +26,7 @@ def manifest(folder: Path, *, shared: bool) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_people_in_two_splits_are_warned_of(bah: Call, tmp_path: Path, shared: bool) -> None:
     path = manifest(tmp_path, shared=shared)

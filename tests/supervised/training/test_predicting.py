@@ -173,6 +173,7 @@ select = "val_auroc"
 """
 
 
+@pytest.mark.slow
 def test_train_predict_and_evaluate_go_from_features_to_judged_rows(planted_root, tmp_path, capsys):
     manifest, features = planted_root
     (tmp_path / "tiny.toml").write_text(RECIPE)
