@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import copytree
 
@@ -105,3 +106,15 @@ def bah(
         return code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let commands that a test starts be interrupted also where this process was started in the background."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:  # as nohup and shells leave it to what they start behind &
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -27,16 +27,21 @@ __all__ = [
     "RunError",
 ]
 
+_MOST_CHARS, _LAST_CHARS = 1500, 300  # of a problem
+
 
 class BahError(Exception):
     """A problem that the user can solve.
 
     Args:
-        problem: What is wrong, where, and the offending value. Never a participant's words.
+        problem: What is wrong, where, and the offending value. Never a participant's words. The middle of one that
+            nobody would read, since a file of somebody's making is quoted, is left out.
         remedy: What to do about it: starts with a verb, or is a command.
     """
 
     def __init__(self, problem: str, *, remedy: str) -> None:
+        if len(problem) > _MOST_CHARS:
+            problem = f"{problem[: _MOST_CHARS - _LAST_CHARS]} [...] {problem[-_LAST_CHARS:]}"
         super().__init__(problem)
         self.problem = problem
         self.remedy = remedy

@@ -13,6 +13,8 @@ import pytest
 
 from bah_mllm.predictions import read_journal, read_manifest
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 # Sends a signal to itself when a module is looked for, or when the commands are built.
 WHILE_IMPORTING = """
 import os, signal, sys

@@ -9,6 +9,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 PROGRAM = textwrap.dedent(
     """
     import os, sys, threading

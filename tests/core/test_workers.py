@@ -15,6 +15,8 @@ import pytest
 from bah_mllm.core.errors import RunError
 from bah_mllm.core.workers import worker_processes
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 PARENT = """
 import os, sys, time
 from pathlib import Path
