@@ -12,21 +12,28 @@ import pytest
 from bah_mllm.core.errors import MediaError, PrerequisiteError
 from bah_mllm.core.records import Transcript, Word
 from bah_mllm.dataset import open_dataset
+from bah_mllm.transcripts.recognition import Recogniser
 
 Call = Callable[..., tuple[int, str, str]]
 
 
-class Stub:
+class Stub(Recogniser):
     """Hears one word in every sound that is not silent."""
 
-    source, model_name, languages = "stub 1", "stub", ("en",)
+    name, package, source = "stub", "bah-mllm", "stub 1"  # type: ignore[assignment]
     n_heard = 0
 
     def __init__(self, *_args: object, **_options: object) -> None:
-        pass
+        super().__init__("stub", languages=("en",))
 
     def load(self) -> None:
         pass
+
+    def _language_probabilities(self, samples: np.ndarray) -> dict[str, float]:
+        return {"en": 1.0}
+
+    def _pieces(self, samples: np.ndarray, *_how: object) -> tuple[()]:
+        return ()
 
     def transcribe(self, audio: np.ndarray, language: str | None = None) -> Transcript:
         type(self).n_heard += 1
