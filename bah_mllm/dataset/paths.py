@@ -59,7 +59,7 @@ def clean_id(text: str, *, where: str) -> str:
             f"{where}: a path of {len(video_id):,} characters, which no file can have.",
             remedy="Write the video's path first, relative to the root of the data set.",
         )
-    if parts[0] == "/" or ".." in parts or re.match(r"^[A-Za-z]:", video_id):
+    if parts[0].startswith("/") or ".." in parts or re.match(r"^[A-Za-z]:", video_id):
         raise DataError(
             f"{where}: the path {video_id!r} leads outside the data set.",
             remedy=f"Write paths relative to the root of the data set, or add --follow-links {_TRUSTED}.",

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bah_mllm.core.errors import DataError
@@ -19,6 +19,8 @@ def test_a_line_gives_back_what_was_written_whatever_the_words(path, label, word
 
 
 @given(st.text())
+@example("//")  # POSIX lets two slashes stand for a root of their own
+@example("//a.mp4,1,plums")
 def test_any_line_is_parsed_or_refused_with_its_place(line):
     problem = ""
     try:
