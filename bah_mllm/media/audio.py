@@ -53,7 +53,7 @@ def read_audio(
             raise MediaError(
                 f"{path} has no sound.", remedy="Give a file with an audio stream, or skip what needs one."
             )
-        pieces = [_resampled(run, sample_rate_hz) for run in _runs(decode(container, stream))]
+        pieces = list(_pieces(decode(container, stream), sample_rate_hz))
     if not any(len(piece.samples) for piece in pieces):
         raise MediaError(
             f"{path} has an audio stream, but none of it can be decoded.",
@@ -87,40 +87,53 @@ def _first_picture_s(path: Path) -> float | None:
         return None if earliest is None else float(earliest * stream.time_base)
 
 
-def _runs(frames: Iterator[Any | None]) -> Iterator[list[Any]]:
-    """Yield frames of sound that follow each other, of one form each: rate, channels and kind of sample."""
-    run: list[Any] = []
-    n_samples = 0
+def _pieces(frames: Iterator[Any | None], sample_rate_hz: int) -> Iterator[_Piece]:
+    """Yield the sound resampled, a piece for each run of frames that follow each other and are of one form.
+
+    Decoded frames are let go of one by one: of ten minutes in stereo they would take 230 MB.
+    """
+    import av
+
+    resampler, first, n_heard, samples = None, None, 0, list[np.ndarray]()
     for frame in frames:
         if frame is None:
             continue
-        if run and (_form(frame) != _form(run[0]) or _is_apart(frame, run[0], n_samples)):
-            yield run
-            run, n_samples = [], 0
-        run.append(frame)
-        n_samples += frame.samples
-    if run:
-        yield run
+        if resampler is not None and not _follows(frame, first, n_heard):
+            yield _ended(resampler, samples, first.time if first is not None else None)
+            resampler = None
+        if resampler is None:  # it takes one form, but a stream may change its own
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=sample_rate_hz)
+            first, n_heard, samples = _Start(_form(frame), frame.time), 0, []
+        n_heard += frame.samples
+        samples += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
+    if resampler is not None and first is not None:
+        yield _ended(resampler, samples, first.time)
+
+
+class _Start(NamedTuple):
+    """How a run of frames begins: rate, channels and kind of sample, and its time; None where untold."""
+
+    form: tuple[str, str, int]
+    time: float | None
 
 
 def _form(frame: Any) -> tuple[str, str, int]:  # noqa: ANN401 - of PyAV
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def _is_apart(frame: Any, first: Any, n_samples: int) -> bool:  # noqa: ANN401
-    """Tell whether a frame is heard at another time than right after the samples of its run."""
-    if frame.time is None or first.time is None:
+def _follows(frame: Any, first: _Start | None, n_heard: int) -> bool:  # noqa: ANN401
+    """Tell whether a frame is of the run's form, and heard right after its samples so far."""
+    if first is None or _form(frame) != first.form:
         return False
-    apart_s = abs(frame.time - first.time - n_samples / frame.sample_rate)
-    return bool(_DRIFT_S < apart_s < _LONGEST_GAP_S)
+    if frame.time is None or first.time is None:
+        return True
+    apart_s = abs(frame.time - first.time - n_heard / frame.sample_rate)
+    return not _DRIFT_S < apart_s < _LONGEST_GAP_S
 
 
-def _resampled(run: list[Any], sample_rate_hz: int) -> _Piece:
-    import av
-
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=sample_rate_hz)
-    pieces = [piece.to_ndarray().reshape(-1) for frame in (*run, None) for piece in resampler.resample(frame)]
-    return _Piece(np.concatenate(pieces) if pieces else np.zeros(0, np.int16), run[0].time)
+def _ended(resampler: Any, samples: list[np.ndarray], start_s: float | None) -> _Piece:  # noqa: ANN401
+    rest = [piece.to_ndarray().reshape(-1) for piece in resampler.resample(None)]
+    return _Piece(np.concatenate([*samples, *rest, np.zeros(0, np.int16)]), start_s)
 
 
 def _placed(pieces: list[_Piece], start_s: float, sample_rate_hz: int) -> list[np.ndarray]:

@@ -42,16 +42,19 @@ def shown_frames(container: Any, stream: Any, path: Path) -> Iterator[ShownFrame
     """
     n_shown, before, has_failed, agrees = 0, None, False, True
     numbers: Mapping[int, int] | None = None
+    in_order: list[int] = []
     for frame in decode(container, stream):
         if frame is None:
             has_failed = True
             yield None
             continue
         if has_failed and agrees:
-            numbers = _packet_numbers(path) if numbers is None else numbers
+            if numbers is None:
+                numbers = _packet_numbers(path)
+                in_order = list(numbers)
             if before is not None and before.pts in numbers:
                 agrees = numbers[before.pts] == n_shown - 1
-            lacking = list(numbers)[n_shown : numbers.get(frame.pts, 0)] if agrees else []
+            lacking = in_order[n_shown : numbers.get(frame.pts, 0)] if agrees else []
             for ticks in lacking:
                 yield ShownFrame(before if before is not None else frame, ticks, None, is_stand_in=True)
             n_shown += len(lacking)

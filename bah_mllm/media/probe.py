@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class MediaInfo:
     n_video_streams: int = 1
 
 
-@dataclass(slots=True)
+@dataclass
 class _Tally:
     """The packets of one stream that are to be shown, with their times in ticks where they have any."""
 
@@ -67,8 +68,9 @@ class _Tally:
         self.durations.append(packet.duration or 0)
         self.stored.append((packet.dts, packet.pts))
 
+    @cached_property
     def shown(self) -> list[int]:
-        """Return the times of showing, in their order."""
+        """Times of showing, in their order; asked for once all packets are in."""
         return joined_ticks(self.stored, self.time_base)
 
     def fps(self, header_rates: tuple[Fraction | None, ...]) -> float | None:
@@ -78,7 +80,7 @@ class _Tally:
         the header agrees with the times to within one tick, it is the exact one. Times of decoding count too: in a file
         that was cut off they have no holes, while the times of showing lack the frames that were stored further on.
         """
-        shown = self.shown()
+        shown = self.shown
         for ticks in (shown, joined_ticks([(dts, dts) for dts, _ in self.stored], self.time_base)):
             n_intervals, span_s = len(ticks) - 1, _span(ticks) * self.time_base
             for rate in header_rates:
@@ -95,7 +97,7 @@ class _Tally:
 
         Where the last packet does not say how long it is shown, it counts as one frame at ``fps``.
         """
-        shown = self.shown()
+        shown = self.shown
         if not shown:
             return self.n_packets / fps if fps is not None else None
         duration_s = float((_span(shown) + self._last_duration()) * self.time_base)
@@ -146,7 +148,7 @@ def probe(path: Path) -> MediaInfo:
         audio_duration_s=heard.duration_s(),
         video_codec=video_codec,
         audio_codec=audio_codec,
-        clock=clock_of(shown.shown(), shown.time_base, fps, n_frames=shown.n_packets),
+        clock=clock_of(shown.shown, shown.time_base, fps, n_frames=shown.n_packets),
         n_video_streams=n_video_streams,
     )
 

@@ -16,6 +16,7 @@ from bah_mllm.core.errors import BahError, ConfigError, DataError, MediaError, R
 from bah_mllm.core.files import write_atomically
 from bah_mllm.core.reading import Refusal
 from bah_mllm.core.records import Video
+from bah_mllm.core.saying import say
 from bah_mllm.core.timeline import Window
 from bah_mllm.dataset import Dataset
 from bah_mllm.media import probe
@@ -227,8 +228,8 @@ def _clock(dataset: Dataset, video: Video, fps: float | None) -> FrameClock | No
     if in_seconds and video.path is not None:
         try:
             return probe(video.path).clock
-        except MediaError:
-            pass  # the file is gone or broken since its features were made
+        except MediaError:  # gone or broken since its features were made
+            say(f"note: {video.video_id} cannot be read: its segments meet frames by the average rate")
     return FrameClock(fps) if fps else None
 
 

@@ -14,7 +14,15 @@ from bah_mllm.dataset import open_dataset
 from supervised.features.store import DamagedFeaturesError, FeatureSet, FeatureStore
 from supervised.records import IGNORED
 from supervised.training.cross_entropy import Classification, ClassificationSettings
-from supervised.training.data import Standard, TrainingWindow, fit_standard, load_videos, make_batch, training_windows
+from supervised.training.data import (
+    Standard,
+    TrainingWindow,
+    _clock,
+    fit_standard,
+    load_videos,
+    make_batch,
+    training_windows,
+)
 from tests.supervised.made_up import made_up_videos
 
 SETS = {"audio": "a", "text": "t"}
@@ -211,3 +219,13 @@ def test_a_store_without_the_set_is_an_error(tmp_path, planted_root):
         load_videos(store, {"audio": "a"}, dataset, dataset.videos("train"))
     store.create(FeatureSet(name="a", modality="audio", dim=3))
     assert not load_videos(store, {"audio": "a"}, dataset, dataset.videos("train")).videos
+
+
+def test_segments_in_seconds_of_a_broken_file_meet_frames_by_the_average_rate_and_that_is_said(tmp_path, capsys):
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    (tmp_path / "m.csv").write_text('path,participant,label,segments\na.mp4,p1,1,"[[2.0, 3.0]]"\n')
+    dataset = open_dataset(tmp_path / "m.csv")
+    clock = _clock(dataset, dataset.videos()[0], 10.0)
+    assert clock is not None
+    assert clock.span(2.0, 3.0) == (20, 30)
+    assert "a.mp4 cannot be read: its segments meet frames by the average rate" in capsys.readouterr().err
